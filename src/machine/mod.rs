@@ -1,0 +1,106 @@
+//! Floor 0: the machine as we see it.
+//!
+//! Words. A **node** is a kernel NUMA node. A **tier** is a set of nodes of like latency. A
+//! **mapping** is an aligned piece of address space whose OS pages the kernel was asked to put on
+//! one node. **Residency** is the kernel's answer to where OS pages really are.
+//!
+//! The machine is a trait, so that a laptop with one node can exercise every decision on a
+//! simulated one (`simulated`), while `linux` speaks to the kernel.
+
+pub mod topology;
+
+use crate::ids::{Bytes, NodeId};
+use std::fmt;
+use std::ptr::NonNull;
+
+pub use topology::{NodeInfo, Topology};
+
+/// A piece of address space that the machine gave out. Whoever holds it owns it; it goes back
+/// through [`Machine::unmap`]. Its bytes read as zero until they are written.
+#[derive(Debug)]
+pub struct Mapping {
+    /// The first byte, aligned as asked.
+    pub base: NonNull<u8>,
+    /// The length, a multiple of the OS page size.
+    pub len: Bytes,
+    /// The node that the kernel was asked for.
+    pub node: NodeId,
+}
+
+// SAFETY: a mapping is address space of the whole process, valid on every thread.
+unsafe impl Send for Mapping {}
+
+/// Why address space could not be had.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MapError {
+    /// The kernel (or the simulated node) has none left.
+    OutOfMemory,
+    /// No such node, or the process may not use it.
+    NodeUnavailable(NodeId),
+}
+
+impl fmt::Display for MapError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutOfMemory => f.write_str("out of memory"),
+            Self::NodeUnavailable(node) => write!(f, "node {node} is not available"),
+        }
+    }
+}
+
+/// The kernel's answer for one OS page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Residency {
+    /// It lies on that node.
+    On(NodeId),
+    /// It was never touched, or is swapped out: nowhere.
+    Absent,
+    /// The kernel would not say.
+    Unknown,
+}
+
+/// What the module asks of the machine it runs on.
+///
+/// Contract: every call may come from any thread; none takes a lock that a reader of a value
+/// could wait for. `map` and `unmap` are system calls and stay off the path of a read.
+pub trait Machine: Send + Sync {
+    /// Nodes, CPUs, distances, latencies, tiers, as read at load.
+    fn topology(&self) -> &Topology;
+
+    /// Maps `len` bytes (rounded up to OS pages), aligned to `align` (a power of two), preferring
+    /// `node`: when that node is full the kernel may spill to another, it does not fail.
+    ///
+    /// # Errors
+    /// [`MapError`] where there is no address space or no such node; nothing is mapped then.
+    fn map(&self, len: Bytes, align: Bytes, node: NodeId) -> Result<Mapping, MapError>;
+
+    /// Gives the address space back.
+    fn unmap(&self, mapping: Mapping);
+
+    /// Gives the OS pages of `range` (byte offsets into the mapping, OS-page aligned) back while
+    /// the address space stays; they read as zero afterwards.
+    fn discard(&self, mapping: &Mapping, range: std::ops::Range<usize>);
+
+    /// What is really to be had on the node now: free bytes of the node, no more than the cgroup
+    /// and the cpuset allow this process. System calls and files: at most once a tick.
+    fn room(&self, node: NodeId) -> Bytes;
+
+    /// The kernel's answer for the OS page of each address; `pages` and `answers` of one length.
+    fn residency(&self, pages: &[usize], answers: &mut [Residency]);
+
+    /// Bytes of the whole process on each node (`/proc/self/numa_maps`), nodes in order.
+    ///
+    /// # Errors
+    /// The kernel's word where it does not keep that file.
+    fn process_bytes(&self) -> Result<Vec<(NodeId, Bytes)>, String>;
+
+    /// The node of the CPU that the calling thread runs on now.
+    fn current_cpu_node(&self) -> Option<NodeId>;
+
+    /// Why placement is weaker than it should be (no permission, no such call, one node), in one
+    /// line for the log and INFO; nothing where all is well.
+    fn degraded(&self) -> Option<&str>;
+
+    /// Whether this is a simulated machine; every report says so.
+    fn is_simulated(&self) -> bool;
+}
