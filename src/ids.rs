@@ -36,7 +36,10 @@ impl NodeId {
     }
 }
 
-const _: () = assert!(NodeId::COUNT_MAX <= 1 << u8::BITS, "a node fits in its byte");
+const _: () = assert!(
+    NodeId::COUNT_MAX <= 1 << u8::BITS,
+    "a node fits in its byte"
+);
 
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
