@@ -11,6 +11,7 @@ mod cgroup;
 pub mod cpulist;
 mod degraded;
 #[cfg(test)]
+#[cfg(not(miri))]
 mod fixture;
 pub mod home;
 mod ledger;
