@@ -4,6 +4,7 @@
 
 use super::table::Param;
 use super::value::printable;
+use super::BrokenRelation;
 use std::fmt;
 
 /// Why a parameter was not set. Nothing has changed then.
@@ -41,8 +42,8 @@ pub enum SetError {
         /// What is missing.
         reason: &'static str,
     },
-    /// The value is in bounds but contradicts another setting; the broken relation.
-    Relation(String),
+    /// The value is in bounds but contradicts another setting.
+    Relation(BrokenRelation),
 }
 
 impl fmt::Display for SetError {
@@ -62,15 +63,24 @@ impl fmt::Display for SetError {
                     printable(value)
                 ),
             },
-            other => f.write_str(&other.reason()),
+            Self::Relation(broken) => {
+                let [one, other] = &broken.values;
+                write!(f, "{} ({one}, {other})", broken.text)
+            }
+            other => f.write_str(&other.told(|param| param.name.to_owned())),
         }
     }
 }
 
 impl SetError {
-    /// The reason without a word of what was given: for errors about a file.
+    /// The reason without a word of what was given, parameters by their directives: for errors
+    /// about a file.
     #[must_use]
     pub fn reason(&self) -> String {
+        self.told(Param::directive)
+    }
+
+    fn told(&self, named: fn(&Param) -> String) -> String {
         match self {
             Self::UnknownParameter(_) => "unknown directive".to_owned(),
             Self::UnknownStrategy(_) => "Unknown strategy name".to_owned(),
@@ -78,28 +88,24 @@ impl SetError {
             Self::InvalidWeight => "Invalid weight".to_owned(),
             Self::NodeOutOfRange(_) => "Node ID out of range".to_owned(),
             Self::WeightOutOfRange => "Weight must be between 0 and 1000".to_owned(),
-            Self::Value { param, .. } => {
-                format!("{} must be {}", param.directive(), param.bounds())
+            Self::Value { param, .. } => format!("{} must be {}", named(param), param.bounds()),
+            Self::WordCount(param) => format!("{} takes {}", named(param), param.operands()),
+            Self::LoadOnly(param) => {
+                let directive = param.directive();
+                format!(
+                    "{} can only be set when the module is loaded ({directive})",
+                    named(param)
+                )
             }
-            Self::WordCount(param) => {
-                format!("{} takes {}", param.name, param.operands())
-            }
-            Self::LoadOnly(param) => format!(
-                "{} can only be set when the module is loaded ({})",
-                param.name,
-                param.directive()
-            ),
-            Self::ArgumentOnly(param) => {
-                format!("{} can only be a load argument", param.directive())
-            }
+            Self::ArgumentOnly(param) => format!("{} can only be a load argument", named(param)),
             Self::NotInThisVersion { param, reason } => {
                 let only = param.default_text();
                 format!(
                     "{} takes only {only}: {reason}, not in this version",
-                    param.name
+                    named(param)
                 )
             }
-            Self::Relation(broken) => broken.clone(),
+            Self::Relation(broken) => broken.text.to_owned(),
         }
     }
 }

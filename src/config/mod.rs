@@ -16,7 +16,10 @@
 
 mod choices;
 mod error;
+mod file;
 mod kind;
+mod render;
+mod resolve;
 mod simulate;
 mod table;
 mod value;
@@ -28,6 +31,9 @@ use std::path::PathBuf;
 
 pub use choices::{HomeSetting, NativeKeys, PolicyName, TransparentTypes};
 pub use error::SetError;
+pub use file::{read_file, replace_file};
+pub use render::render_file;
+pub use resolve::{Origins, Place};
 pub use simulate::SimNode;
 pub use table::{Effect, Param, When, TABLE};
 
@@ -190,23 +196,23 @@ impl Config {
         if low >= high {
             return Err(BrokenRelation {
                 params: ["watermark_low", "watermark_high"],
-                text: format!("watermark_low ({low}) must be below watermark_high ({high})"),
+                values: [low.to_string(), high.to_string()],
+                text: "watermark_low must be below watermark_high",
             });
         }
-        let (budget, interval) = (self.tick_budget_us, self.tick_interval_ms);
-        if budget > interval * 1000 {
+        let (budget_us, interval_ms) = (self.tick_budget_us, self.tick_interval_ms);
+        if budget_us > interval_ms * 1000 {
             return Err(BrokenRelation {
                 params: ["tick_budget", "tick_interval"],
-                text: format!(
-                    "tick_budget ({budget} us) must fit in tick_interval ({interval} ms)"
-                ),
+                values: [format!("{budget_us} us"), format!("{interval_ms} ms")],
+                text: "tick_budget must fit into tick_interval",
             });
         }
         Ok(())
     }
 
     /// The nodes that the settings name, each with the parameter that names it.
-    pub(crate) fn named_nodes(&self) -> impl Iterator<Item = (&'static str, NodeId)> + '_ {
+    fn named_nodes(&self) -> impl Iterator<Item = (&'static str, NodeId)> + '_ {
         let home = match self.home_node {
             HomeSetting::Node(node) => Some(node),
             HomeSetting::Auto => None,
@@ -259,8 +265,10 @@ impl Config {
 pub struct BrokenRelation {
     /// The names of the two parameters.
     pub params: [&'static str; 2],
-    /// The relation that does not hold, with both values.
-    pub text: String,
+    /// Their values.
+    pub values: [String; 2],
+    /// The relation that does not hold.
+    pub text: &'static str,
 }
 
 /// The names of the parameters that are kept but change nothing in this version.
@@ -271,4 +279,311 @@ fn inactive() -> Vec<&'static str> {
 
 fn saturated(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::kind::Kind;
+    use super::*;
+
+    /// A directive, its default, its bounds where it has any.
+    type Documented = (
+        &'static str,
+        &'static str,
+        Option<(&'static str, &'static str)>,
+    );
+
+    /// As the interface's document lists them.
+    const DOCUMENTED: [Documented; 34] = [
+        ("numa-enabled", "yes", None),
+        ("numa-default-strategy", "local_first", None),
+        ("numa-default-node", "-1", Some(("-1", "63"))),
+        ("numa-home-node", "auto", None),
+        ("numa-balance-threshold", "30", Some(("0", "100"))),
+        ("numa-auto-rebalance", "yes", None),
+        (
+            "numa-rebalance-interval",
+            "5000000",
+            Some(("100000", "86400000000")),
+        ),
+        ("numa-cxl-optimization", "disabled", None),
+        ("numa-min-allocation-size", "1024", Some(("0", "1gb"))),
+        ("numa-node-weight", "", None),
+        ("numa-node-limit", "", None),
+        ("numa-watermark-high", "95", Some(("1", "100"))),
+        ("numa-watermark-low", "90", Some(("0", "99"))),
+        ("numa-native-keys", "off", None),
+        ("numa-transparent-types", "none", None),
+        ("numa-transparent-acl-accepted", "no", None),
+        ("numa-move-during-fork", "no", None),
+        ("numa-config-file", "", None),
+        ("numa-admin-commands", "yes", None),
+        ("numa-debug", "no", None),
+        ("numa-simulate", "", None),
+        ("numa-tick-interval", "10", Some(("1", "1000"))),
+        ("numa-tick-budget", "1000", Some(("10", "10000"))),
+        ("numa-cpu-share", "2", Some(("1", "50"))),
+        ("numa-migrate-rate", "256mb", Some(("1mb", "1024gb"))),
+        (
+            "numa-composite-lru-decay-threshold-sec",
+            "10",
+            Some(("1", "3600")),
+        ),
+        (
+            "numa-composite-lru-migrate-hotness-threshold",
+            "5",
+            Some(("1", "7")),
+        ),
+        (
+            "numa-composite-lru-stability-count",
+            "3",
+            Some(("1", "255")),
+        ),
+        (
+            "numa-composite-lru-hot-candidates-size",
+            "256",
+            Some(("1", "65535")),
+        ),
+        (
+            "numa-composite-lru-scan-batch-size",
+            "200",
+            Some(("1", "65535")),
+        ),
+        (
+            "numa-composite-lru-overload-threshold",
+            "0.8",
+            Some(("0.5", "1")),
+        ),
+        (
+            "numa-composite-lru-bandwidth-threshold",
+            "0.9",
+            Some(("0.5", "1")),
+        ),
+        (
+            "numa-composite-lru-pressure-threshold",
+            "0.7",
+            Some(("0.3", "1")),
+        ),
+        ("numa-composite-lru-auto-migrate-enabled", "yes", None),
+    ];
+
+    const CONF: &str = include_str!("../../redis-6.2.conf");
+
+    fn taken(param: &'static Param, word: &str) -> Option<String> {
+        let mut config = Config::default();
+        let taken = param.take(&mut config, None, &[word.to_owned()]);
+        taken.ok().map(|()| param.text(&config))
+    }
+
+    #[test]
+    fn every_default_is_the_documented_one() {
+        assert_eq!(TABLE.len(), DOCUMENTED.len());
+        for (directive, default, _) in DOCUMENTED {
+            let param = Param::find(directive).unwrap();
+            assert_eq!(param.directive(), directive);
+            assert_eq!(param.default_text(), default, "{directive}");
+        }
+        assert_eq!(Config::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn bounds_are_taken_and_what_lies_beyond_is_refused() {
+        for (directive, _, bounds) in DOCUMENTED {
+            let param = Param::find(directive).unwrap();
+            let Some((min, max)) = bounds else { continue };
+            // The text comes back whole: no bound is cut by the type of its field.
+            assert_eq!(taken(param, min).as_deref(), Some(min), "{directive}");
+            assert_eq!(taken(param, max).as_deref(), Some(max), "{directive}");
+            let beyond = match param.kind {
+                Kind::Count(_, min, max) => {
+                    vec![(i128::from(min) - 1).to_string(), (max + 1).to_string()]
+                }
+                Kind::Memory(_, min, max) => {
+                    vec![(i128::from(min.0) - 1).to_string(), (max.0 + 1).to_string()]
+                }
+                Kind::Fraction(_, min, max) => {
+                    vec![(min - 1e-9).to_string(), (max + 1e-9).to_string()]
+                }
+                _ => vec!["-2".to_owned(), "64".to_owned()],
+            };
+            for word in beyond
+                .iter()
+                .map(String::as_str)
+                .chain(["", "x", "-", "1e400"])
+            {
+                assert_eq!(taken(param, word), None, "{directive} {word}");
+            }
+        }
+    }
+
+    #[test]
+    fn words_that_no_parameter_takes_are_refused() {
+        for param in TABLE
+            .iter()
+            .filter(|param| param.when != When::ArgumentOnly)
+        {
+            for word in ["perhaps", " ", "yes no", "\0", "-9"] {
+                assert_eq!(taken(param, word), None, "{} {word}", param.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_name_is_found_in_both_forms_through_the_table_built_once() {
+        for param in TABLE {
+            let names = [
+                param.name.to_owned(),
+                param.shown.to_owned(),
+                param.directive(),
+                param.directive().to_uppercase(),
+                param.name.replace('_', "-"),
+                format!("numa_{}", param.name),
+            ];
+            for name in names
+                .iter()
+                .map(String::as_str)
+                .chain(param.aliases.iter().copied())
+            {
+                assert_eq!(Param::find(name), Some(param), "{name}");
+            }
+        }
+        for name in ["policy", "strategy", "default_strategy"] {
+            assert_eq!(Param::find(name).unwrap().name, "default_strategy");
+        }
+        for name in [
+            "",
+            "numa-",
+            "numa-numa-debug",
+            "debug ",
+            "nodes",
+            &"debug".repeat(99),
+        ] {
+            assert!(Param::find(name).is_none(), "{name}");
+        }
+        // Two looks at one lazily built table, not two tables.
+        let built: [*const Config; 2] = [&*table::DEFAULTS, &*table::DEFAULTS];
+        assert_eq!(built[0], built[1]);
+    }
+
+    #[test]
+    fn no_name_stands_for_two_parameters() {
+        let names = TABLE.iter().flat_map(|param| {
+            let further = param.aliases.iter().copied();
+            let shown = (param.shown != param.name).then_some(param.shown);
+            further.chain(shown).chain([param.name])
+        });
+        let mut names: Vec<&str> = names.collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn only_the_default_is_taken_where_the_behaviour_is_missing() {
+        let cases = [
+            ("native_keys", "OFF", Some("off")),
+            ("native_keys", "observe", None),
+            ("native_keys", "manage", None),
+            ("transparent_types", "none", Some("none")),
+            ("transparent_types", "all", None),
+            ("transparent_types", "string,hash", None),
+        ];
+        for (name, word, text) in cases {
+            assert_eq!(
+                taken(Param::find(name).unwrap(), word).as_deref(),
+                text,
+                "{name} {word}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_report_starts_with_the_promised_pairs_and_names_what_is_inactive() {
+        let nodes: Vec<NodeId> = (0..2).filter_map(NodeId::new).collect();
+        let rows = Config::default().report(&nodes, &|node| 100 - node.index() as u32);
+        let expected = [
+            ("strategy", Shown::Text("local_first".to_owned())),
+            ("nodes", Shown::Int(2)),
+            ("balance_threshold", Shown::Int(30)),
+            ("auto_rebalance", Shown::Text("yes".to_owned())),
+            ("cxl_optimization", Shown::Text("disabled".to_owned())),
+            ("rebalance_interval", Shown::Int(5_000_000)),
+            ("min_allocation_size", Shown::Int(1024)),
+            (
+                "node_weights",
+                Shown::PerNode(vec![(nodes[0], 100), (nodes[1], 99)]),
+            ),
+        ];
+        assert_eq!(rows[..expected.len()], expected);
+        assert_eq!(rows.len(), TABLE.len() + 2);
+        let inactive = "native_keys,transparent_types,transparent_acl_accepted,\
+                        composite_lru_bandwidth_threshold";
+        assert_eq!(
+            rows.last(),
+            Some(&("inactive", Shown::Text(inactive.to_owned())))
+        );
+    }
+
+    #[test]
+    fn a_node_without_a_limit_has_none() {
+        let node = NodeId::new(1).unwrap();
+        let mut config = Config::default();
+        assert_eq!(config.node_limit(node), Bytes::MAX);
+        let limit = Param::find("node_limit").unwrap();
+        let mut set = |word: &str| {
+            limit
+                .take(&mut config, None, &["1".to_owned(), word.to_owned()])
+                .unwrap();
+            config.node_limit(node)
+        };
+        assert_eq!(set("2gb"), Bytes(2 << 30));
+        assert_eq!(set("0"), Bytes::MAX);
+    }
+
+    #[test]
+    fn the_shipped_conf_explains_every_parameter_as_it_is() {
+        for param in TABLE {
+            let heading = match param.default_text() {
+                default if default.is_empty() => format!("# {} <", param.directive()),
+                default => format!("# {} {default}\n", param.directive()),
+            };
+            let start = CONF
+                .find(&heading)
+                .unwrap_or_else(|| panic!("{heading} is missing"));
+            let lines = CONF[start..]
+                .lines()
+                .skip(1)
+                .take_while(|line| line.starts_with("#   "));
+            let said: Vec<&str> = lines.flat_map(|l| l.split_whitespace().skip(1)).collect();
+            let said = said.join(" ").to_lowercase();
+            let mut needed = vec![param.doc.to_owned(), param.bounds()];
+            match param.effect {
+                Effect::Active => {}
+                Effect::Inactive(why) | Effect::DefaultOnly(why) => needed.push(why.to_owned()),
+            }
+            match param.when {
+                When::Running => {}
+                When::LoadOnly | When::ArgumentOnly => needed.push("at load only".to_owned()),
+            }
+            for text in needed.iter().map(|text| text.to_lowercase()) {
+                assert!(
+                    said.contains(&text),
+                    "{heading}: '{text}' is not in '{said}'"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_directives_file_of_the_shipped_conf_loads() {
+        let begin = "# ---- numa.conf ----\n";
+        let start = CONF.find(begin).unwrap() + begin.len();
+        let end = start + CONF[start..].find("# ---- end ----").unwrap();
+        let text: Vec<&str> = CONF[start..end].lines().map(|line| &line[2..]).collect();
+        let arguments = ["numa-config-file".to_owned(), "/numa.conf".to_owned()];
+        let read = |_: &std::path::Path| Ok(text.join("\n"));
+        let (config, _) = Config::resolve(&|_| None, &arguments, &read).unwrap();
+        assert_eq!(config.policy, PolicyName::Weighted);
+    }
 }

@@ -429,7 +429,7 @@ pub static TABLE: &[Param] = &[
     .unit("us"),
     Param::new(
         "cpu_share",
-        "the module's share of the main thread on average",
+        "the module's share of the main thread on average; up to 10 while the hot set shifts",
         count!(cpu_share_percent: u8, 1, 50),
     )
     .unit("percent"),
