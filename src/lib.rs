@@ -2,6 +2,7 @@
 //!
 //! The floors, bottom to top, stand in `src/README.md`.
 
+pub mod config;
 pub mod ids;
 pub mod machine;
 pub mod pool;
