@@ -2,5 +2,6 @@
 //!
 //! The floors, bottom to top, stand in `src/README.md`.
 
+pub mod heat;
 pub mod ids;
 pub mod machine;
