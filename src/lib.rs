@@ -5,3 +5,4 @@
 pub mod heat;
 pub mod ids;
 pub mod machine;
+pub mod value;
