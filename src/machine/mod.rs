@@ -7,12 +7,27 @@
 //! The machine is a trait, so that a laptop with one node can exercise every decision on a
 //! simulated one (`simulated`), while `linux` speaks to the kernel.
 
+mod cgroup;
+pub mod cpulist;
+mod degraded;
+#[cfg(test)]
+mod fixture;
+pub mod home;
+mod ledger;
+pub mod linux;
+mod residency;
+pub mod simulated;
+mod sysfs;
+mod tiers;
 pub mod topology;
 
 use crate::ids::{Bytes, NodeId};
 use std::fmt;
 use std::ptr::NonNull;
 
+pub use home::{HomeChoice, HomeTracker};
+pub use linux::{os_page, LinuxMachine};
+pub use simulated::{SimNode, SimulatedMachine};
 pub use topology::{NodeInfo, Topology};
 
 /// A piece of address space that the machine gave out. Whoever holds it owns it; it goes back
