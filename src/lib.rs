@@ -5,4 +5,5 @@
 pub mod heat;
 pub mod ids;
 pub mod machine;
+pub mod placement;
 pub mod value;
