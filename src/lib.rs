@@ -6,3 +6,8 @@ pub mod config;
 pub mod ids;
 pub mod machine;
 pub mod pool;
+pub mod heat;
+pub mod ids;
+pub mod machine;
+pub mod placement;
+pub mod value;
