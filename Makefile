@@ -58,7 +58,9 @@ test-rust:
 
 test-tools:
 	@sh $(TOOLS)/need python3
-	@python3 -m unittest discover -s module-tests -p 'test_*.py' -t module-tests
+	@status=0; for folder in tools demo; do \
+		python3 -B -m unittest discover -s module-tests/$$folder -p 'test_*.py' || status=1; \
+	done; exit $$status
 
 test-server: build
 	@sh $(TOOLS)/need tclsh

@@ -112,7 +112,7 @@ def judge(entry, output, status, logs):
     if not entry.crashes:
         result.failures += crash_reports(logs)
     if status is None:
-        result.failures.append(f"{entry.name}: no end within {entry.seconds} s")
+        result.failures.append(f"{entry.name}: no end within {entry.seconds} s, or output without end")
     elif status != 0 and not result.failures:
         tail = "\n".join(COLOUR.sub("", output).splitlines()[-15:])
         result.failures.append(f"{entry.name}: the harness ended with status {status}\n{tail}")
