@@ -4,3 +4,6 @@
 
 pub mod ids;
 pub mod machine;
+
+#[cfg(test)]
+mod tidy;

@@ -83,7 +83,7 @@ class Client:
             self.socket.sendall(b"".join(commands))
             return self.replies(len(commands))
         except OSError as error:
-            raise ServerGone(str(error)) from error
+            raise ServerGone(f"the server is gone: {error}") from error
 
     def replies(self, count):
         replies, start = [], 0
@@ -102,5 +102,5 @@ class Client:
     def receive(self):
         data = self.socket.recv(RECEIVE_BYTES)
         if not data:
-            raise ServerGone("the server closed the connection")
+            raise ServerGone("the server is gone: it closed the connection")
         return data
