@@ -11,3 +11,6 @@ pub mod ids;
 pub mod machine;
 pub mod placement;
 pub mod value;
+
+#[cfg(test)]
+mod tidy;

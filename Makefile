@@ -1,0 +1,80 @@
+# redis-numa: the one door. Each long command stands once, here or in module-tests/tools/.
+#
+#   make run     get and build what is missing, start stock Redis with the module in the foreground
+#                (PORT=<port>; ARGS="<module arguments> --<redis option> ...";
+#                REDIS_SERVER=<path> for a server of your own)
+#   make build   get and build what is missing, start nothing
+#   make test    Rust tests, tests of the tools, server tests; ends with "N passed, N failed"
+#   make demo    replay a request trace and watch hot keys come near (TRACE=<file>, RATE=, ...)
+#
+# Everything that is made lies under target/; nothing else is written, nothing is installed.
+
+MODULE := target/release/libredis_numa.so
+TOOLS := module-tests/tools
+# Runs a command with LIBCLANG_PATH set to a libclang that bindgen can use.
+WITH_LIBCLANG := sh $(TOOLS)/with-libclang
+
+export REDIS_SERVER PORT ARGS
+
+.DEFAULT_GOAL := help
+.PHONY: help build module redis run demo test test-rust test-tools test-server tidy lint clean
+
+help:
+	@echo 'make run          build what is missing, start Redis with the module (PORT= ARGS= REDIS_SERVER=)'
+	@echo 'make build        build the module and stock Redis 6.2 under target/'
+	@echo 'make test         all tests; the last line is "N passed, N failed"'
+	@echo 'make test-rust    the Rust tests only        (FILTER=<part of a test name>)'
+	@echo 'make test-tools   the tests of the demo and of the test runner only'
+	@echo 'make test-server  the server tests only      (UNITS="<file> ..." as in module-tests/tests.list)'
+	@echo 'make demo         hot keys coming near, drawn  (TRACE= RATE= DEMO_REQUESTS=; see module-tests/demo)'
+	@echo 'make lint         formatting and clippy, warnings are errors'
+	@echo 'make tidy         format the code, then run the checks of src/tidy.rs'
+	@echo 'make clean        remove target/'
+
+build: module redis
+
+module:
+	@sh $(TOOLS)/need cargo cc python3 pip
+	@$(WITH_LIBCLANG) cargo build --release --locked
+	@chmod +x $(MODULE)
+
+redis:
+	@sh $(TOOLS)/need cc make python3 pip
+	@python3 $(TOOLS)/get-redis
+
+run: build
+	@exec python3 $(TOOLS)/run-server
+
+demo: build
+	@exec python3 module-tests/demo/demo.py
+
+test:
+	@sh $(TOOLS)/need cargo cc make python3 pip tclsh
+	@exec python3 $(TOOLS)/test-all
+
+test-rust:
+	@sh $(TOOLS)/need cargo cc python3 pip
+	@$(WITH_LIBCLANG) cargo test --locked --tests -- $(FILTER)
+
+test-tools:
+	@sh $(TOOLS)/need python3
+	@status=0; for folder in tools demo; do \
+		python3 -B -m unittest discover -s module-tests/$$folder -p 'test_*.py' || status=1; \
+	done; exit $$status
+
+test-server: build
+	@sh $(TOOLS)/need tclsh
+	@python3 module-tests/run $(UNITS)
+
+lint:
+	@sh $(TOOLS)/need cargo cc python3 pip rustfmt clippy
+	@cargo fmt --check
+	@$(WITH_LIBCLANG) cargo clippy --locked --all-targets -- -D warnings
+
+tidy:
+	@sh $(TOOLS)/need cargo cc python3 pip rustfmt
+	@cargo fmt
+	@$(WITH_LIBCLANG) cargo test --locked --lib tidy::
+
+clean:
+	rm -rf target
