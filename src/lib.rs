@@ -6,4 +6,5 @@ pub mod heat;
 pub mod ids;
 pub mod machine;
 pub mod placement;
+pub mod pool;
 pub mod value;

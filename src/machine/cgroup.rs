@@ -68,7 +68,8 @@ impl Group {
 /// The groups that bind this process, and the nodes that it may use.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Cgroup {
-    /// Groups that had a limit when we looked; the others cost nothing to ask.
+    /// Groups that had a limit at load, so that room is cheap to ask for where there is none. A
+    /// limit that is changed counts at once, one that is new from the next load on.
     limited: Vec<Group>,
     /// `Mems_allowed_list` of the process.
     allowed: Option<Vec<usize>>,
@@ -215,4 +216,125 @@ fn levels(root: &Path, groups: &str, mounts: &[Mount<'_>], controller: &str) -> 
         version,
     });
     each.collect()
+}
+
+#[cfg(test)]
+#[cfg(not(miri))]
+mod tests {
+    use super::super::fixture::Tree;
+    use super::super::sysfs;
+    use super::*;
+    use crate::ids::NodeId;
+
+    const V2: &str = "31 23 0:28 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw\n";
+    const V1: &str = "32 31 0:29 /docker/77 /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
+                      33 31 0:31 / /sys/fs/cgroup/cpuset rw,relatime - cgroup cgroup rw,cpuset\n";
+
+    fn process(groups: &str, mounts: &str) -> Tree {
+        let tree = Tree::guest();
+        tree.file("proc/self/cgroup", groups)
+            .file("proc/self/mountinfo", mounts);
+        tree
+    }
+
+    #[test]
+    fn no_cgroup_is_no_limit() {
+        let cgroup = Cgroup::find(Tree::new().root());
+        assert_eq!(cgroup.headroom(), Bytes::MAX);
+    }
+
+    #[test]
+    fn the_tightest_level_of_version_two_binds() {
+        let tree = process("0::/pod/server\n", V2);
+        tree.file("sys/fs/cgroup/pod/server/memory.max", "max\n")
+            .file("sys/fs/cgroup/pod/server/memory.current", "1000\n")
+            .file("sys/fs/cgroup/pod/memory.max", "10000\n")
+            .file("sys/fs/cgroup/pod/memory.current", "7000\n");
+        let cgroup = Cgroup::find(tree.root());
+        assert_eq!(cgroup.headroom(), Bytes(3000));
+        let stat = "anon 1\ninactive_file 1500\nactive_file 500\nfile 9\n";
+        tree.file("sys/fs/cgroup/pod/memory.stat", stat);
+        assert_eq!(cgroup.headroom(), Bytes(5000), "page cache is not used");
+        tree.file("sys/fs/cgroup/pod/memory.max", "4000\n");
+        assert_eq!(
+            cgroup.headroom(),
+            Bytes::ZERO,
+            "a changed limit counts at once"
+        );
+        tree.file("sys/fs/cgroup/pod/memory.max", "max\n");
+        assert_eq!(cgroup.headroom(), Bytes::MAX);
+    }
+
+    #[test]
+    fn the_throttling_limit_of_version_two_counts() {
+        let tree = process("0::/a\n", V2);
+        tree.file("sys/fs/cgroup/a/memory.max", "9000\n")
+            .file("sys/fs/cgroup/a/memory.high", "8000\n")
+            .file("sys/fs/cgroup/a/memory.current", "5000\n");
+        assert_eq!(Cgroup::find(tree.root()).headroom(), Bytes(3000));
+    }
+
+    #[test]
+    fn version_one_below_a_containers_mount() {
+        let tree = process("4:memory:/docker/77/in\n0::/\n", V1);
+        let unlimited = "9223372036854771712\n";
+        tree.file("sys/fs/cgroup/memory/in/memory.limit_in_bytes", unlimited)
+            .file("sys/fs/cgroup/memory/memory.limit_in_bytes", "10000\n")
+            .file("sys/fs/cgroup/memory/memory.usage_in_bytes", "4000\n")
+            .file(
+                "sys/fs/cgroup/memory/memory.stat",
+                "cache 9\ntotal_inactive_file 100\n",
+            );
+        assert_eq!(Cgroup::find(tree.root()).headroom(), Bytes(6100));
+    }
+
+    fn confined(tree: &Tree, membind: Option<u64>) -> (Vec<usize>, Option<String>) {
+        let mut topology = sysfs::read(tree.root()).topology;
+        let line = Cgroup::find(tree.root()).confine(&mut topology, membind);
+        (topology.usable().map(NodeId::index).collect(), line)
+    }
+
+    #[test]
+    fn the_status_of_the_process_confines() {
+        let tree = process("", "");
+        tree.file(
+            "proc/self/status",
+            "Name:\tx\nMems_allowed:\t3\nMems_allowed_list:\t0-1\n",
+        );
+        let (usable, line) = confined(&tree, None);
+        assert_eq!(usable, [0, 1]);
+        assert_eq!(
+            line.unwrap(),
+            "this process may not use node 2: widen cpuset.mems"
+        );
+    }
+
+    #[test]
+    fn the_cpuset_group_confines() {
+        let tree = process("3:cpuset:/s\n", V1);
+        tree.file("sys/fs/cgroup/cpuset/s/cpuset.effective_mems", "0\n");
+        assert_eq!(confined(&tree, None).0, [0]);
+        let tree = process("0::/s\n", V2);
+        tree.file("sys/fs/cgroup/s/cpuset.mems.effective", "0,2\n")
+            .file("proc/self/status", "Mems_allowed_list:\t1-2\n");
+        let (usable, line) = confined(&tree, None);
+        assert_eq!(usable, [2]);
+        assert!(line.unwrap().contains("node 0-1"));
+    }
+
+    #[test]
+    fn membind_confines_and_names_its_own_cure() {
+        let tree = process("", "");
+        let (usable, line) = confined(&tree, Some(0b011));
+        assert_eq!(usable, [0, 1]);
+        assert!(line.unwrap().contains("numactl --membind"));
+    }
+
+    #[test]
+    fn lists_that_fit_no_node_confine_nothing() {
+        let tree = process("", "");
+        tree.file("proc/self/status", "Mems_allowed_list:\t7\n");
+        assert_eq!(confined(&tree, None), (vec![0, 1, 2], None));
+        assert_eq!(confined(&Tree::guest(), None), (vec![0, 1, 2], None));
+    }
 }

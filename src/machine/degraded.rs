@@ -79,3 +79,71 @@ impl Found<'_> {
         })
     }
 }
+
+#[cfg(test)]
+#[cfg(not(miri))]
+mod tests {
+    use super::super::fixture::Tree;
+    use super::super::sysfs;
+    use super::*;
+
+    fn line(tree: &Tree, probe: &Probe) -> Option<String> {
+        let shape = sysfs::read(tree.root());
+        let found = Found {
+            probe,
+            shape: &shape,
+            restriction: None,
+            totals_error: None,
+        };
+        found.line()
+    }
+
+    #[test]
+    fn all_well_is_no_line() {
+        assert_eq!(line(&Tree::guest(), &Probe::GOOD), None);
+    }
+
+    #[test]
+    fn one_node_points_to_the_simulation() {
+        let tree = Tree::new();
+        tree.node(0, "0", "10");
+        assert!(line(&tree, &Probe::GOOD).unwrap().contains("numa-simulate"));
+    }
+
+    #[test]
+    fn a_machine_without_nodes_says_so() {
+        let line = line(&Tree::new(), &Probe::GOOD).unwrap();
+        assert!(line.contains("shows no NUMA nodes"), "{line}");
+    }
+
+    #[test]
+    fn every_cause_stands_with_its_cure_in_one_line() {
+        let tree = Tree::two_sockets();
+        tree.nodes_listed("0-1,99", "0-1,99");
+        tree.node(99, "", "30 30 10");
+        let shape = sysfs::read(tree.root());
+        let probe = Probe {
+            bind_error: Some("Operation not permitted".to_owned()),
+            query_error: Some("Function not implemented".to_owned()),
+            membind: None,
+        };
+        let found = Found {
+            probe: &probe,
+            shape: &shape,
+            restriction: Some("this process may not use node 1: widen cpuset.mems".to_owned()),
+            totals_error: Some("No such file or directory".to_owned()),
+        };
+        let line = found.line().unwrap();
+        for word in [
+            "mbind is refused (Operation not permitted)",
+            "SYS_NICE",
+            "move_pages is refused (Function not implemented)",
+            "numa_maps cannot be read (No such file",
+            "node 99 is left alone",
+            "widen cpuset.mems",
+        ] {
+            assert!(line.contains(word), "{word} in {line}");
+        }
+        assert!(!line.contains('\n'));
+    }
+}

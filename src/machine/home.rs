@@ -113,7 +113,125 @@ impl HomeTracker {
 
 /// The node that all these CPUs belong to; nothing where there are several, or none.
 fn node_of_all(topology: &Topology, cpus: &[usize]) -> Option<NodeId> {
-    let mut nodes = cpus.iter().filter_map(|&cpu| topology.node_of_cpu(cpu));
+    let homes = topology.cpu_homes();
+    let mut nodes = cpus
+        .iter()
+        .filter_map(|&cpu| homes.get(cpu).copied().flatten());
     let first = nodes.next()?;
     nodes.all(|node| node == first).then_some(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Bytes;
+    use crate::machine::NodeInfo;
+
+    fn id(number: usize) -> NodeId {
+        NodeId::new(number).unwrap()
+    }
+
+    /// Two sockets of two CPUs.
+    fn topology() -> Topology {
+        let node = |number: usize| NodeInfo {
+            id: id(number),
+            cpus: vec![2 * number, 2 * number + 1],
+            capacity: Bytes::mib(1),
+            tier: 0,
+            distances: vec![10, 10],
+            latency_ns: vec![None, None],
+            bandwidth_mbps: None,
+            allowed: true,
+        };
+        Topology {
+            nodes: vec![node(0), node(1)],
+        }
+    }
+
+    fn tracker(choice: HomeChoice, cpus: &[usize]) -> HomeTracker {
+        HomeTracker::new(choice, &topology(), cpus, Some(id(0)))
+    }
+
+    /// Sees the node that often; what the last sighting answered.
+    fn see(tracker: &mut HomeTracker, node: usize, times: u32) -> Option<NodeId> {
+        let mut answer = None;
+        for _ in 0..times {
+            assert_eq!(answer, None, "home moved too early");
+            answer = tracker.observe(NodeId::new(node));
+        }
+        answer
+    }
+
+    #[test]
+    fn auto_moves_after_many_sightings_in_a_row() {
+        let mut tracker = tracker(HomeChoice::Auto, &[]);
+        assert_eq!(tracker.home(), id(0));
+        assert_eq!(see(&mut tracker, 1, HomeTracker::SIGHTINGS), Some(id(1)));
+        assert_eq!(tracker.home(), id(1));
+        assert_eq!(tracker.observe(Some(id(1))), None, "told once");
+    }
+
+    #[test]
+    fn one_sighting_at_home_starts_again() {
+        let mut tracker = tracker(HomeChoice::Auto, &[]);
+        assert_eq!(see(&mut tracker, 1, HomeTracker::SIGHTINGS - 1), None);
+        assert_eq!(see(&mut tracker, 0, 1), None);
+        assert_eq!(see(&mut tracker, 1, HomeTracker::SIGHTINGS - 1), None);
+        assert_eq!(tracker.observe(None), None, "not seen is neither");
+        assert_eq!(see(&mut tracker, 1, 1), Some(id(1)));
+    }
+
+    #[test]
+    fn wandering_between_others_moves_nothing() {
+        let mut tracker = tracker(HomeChoice::Auto, &[]);
+        for _ in 0..HomeTracker::SIGHTINGS {
+            assert_eq!(see(&mut tracker, 1, 1), None);
+            assert_eq!(see(&mut tracker, 2, 1), None);
+        }
+        assert_eq!(tracker.home(), id(0));
+    }
+
+    #[test]
+    fn a_cpulist_on_one_node_decides() {
+        let mut tracker = tracker(HomeChoice::Auto, &[2, 3]);
+        assert_eq!(tracker.home(), id(1));
+        assert_eq!(see(&mut tracker, 0, 2 * HomeTracker::SIGHTINGS), None);
+    }
+
+    #[test]
+    fn a_cpulist_over_nodes_leaves_it_to_sight() {
+        let mut tracker = tracker(HomeChoice::Auto, &[1, 2]);
+        assert_eq!(tracker.home(), id(0));
+        assert_eq!(see(&mut tracker, 1, HomeTracker::SIGHTINGS), Some(id(1)));
+    }
+
+    #[test]
+    fn a_fixed_home_stays_and_can_be_let_go() {
+        let mut tracker = tracker(HomeChoice::Fixed(id(1)), &[]);
+        assert_eq!(
+            (tracker.home(), tracker.choice()),
+            (id(1), HomeChoice::Fixed(id(1)))
+        );
+        assert_eq!(see(&mut tracker, 0, 2 * HomeTracker::SIGHTINGS), None);
+        assert_eq!(
+            tracker.set_choice(HomeChoice::Auto),
+            None,
+            "no firm word, stays"
+        );
+        assert_eq!(see(&mut tracker, 0, HomeTracker::SIGHTINGS), Some(id(0)));
+        assert_eq!(tracker.set_choice(HomeChoice::Fixed(id(1))), Some(id(1)));
+        assert_eq!(
+            tracker.set_choice(HomeChoice::Fixed(id(1))),
+            None,
+            "already there"
+        );
+    }
+
+    #[test]
+    fn unseen_cpus_start_on_the_first_usable_node() {
+        let mut topology = topology();
+        topology.nodes[0].allowed = false;
+        let tracker = HomeTracker::new(HomeChoice::Auto, &topology, &[99], None);
+        assert_eq!(tracker.home(), id(1));
+    }
 }

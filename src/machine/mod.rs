@@ -6,11 +6,20 @@
 //!
 //! The machine is a trait, so that a laptop with one node can exercise every decision on a
 //! simulated one (`simulated`), while `linux` speaks to the kernel.
+//!
+//! ```text
+//! linux       system calls, the real machine       simulated   made-up nodes
+//! sysfs       nodes, CPUs, HMAT, free memory       cgroup      limits, cpuset
+//! topology    what does not change                 tiers       ranking nodes
+//! residency   where bytes really are               ledger      what was given out
+//! degraded    causes and cures in one line         home        the main thread's node
+//! ```
 
 mod cgroup;
 pub mod cpulist;
 mod degraded;
 #[cfg(test)]
+#[cfg(not(miri))]
 mod fixture;
 pub mod home;
 mod ledger;

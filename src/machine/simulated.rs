@@ -357,3 +357,193 @@ mod memory {
         Bytes::from(range.len() / page * page)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ptr::NonNull;
+
+    fn id(number: usize) -> NodeId {
+        NodeId::new(number).unwrap()
+    }
+
+    fn node(number: usize, mib: u64, latency_ns: u32, cpuless: bool) -> SimNode {
+        let (id, capacity) = (id(number), Bytes::mib(mib));
+        SimNode {
+            id,
+            capacity,
+            latency_ns,
+            cpuless,
+        }
+    }
+
+    /// Two sockets and a CXL node.
+    fn machine() -> SimulatedMachine {
+        let nodes = [
+            node(2, 8, 250, true),
+            node(0, 4, 80, false),
+            node(1, 4, 140, false),
+        ];
+        SimulatedMachine::new(&nodes).unwrap()
+    }
+
+    fn where_is(machine: &SimulatedMachine, address: usize) -> Residency {
+        let mut answer = [Residency::Unknown];
+        machine.residency(&[address], &mut answer);
+        answer[0]
+    }
+
+    fn read(at: NonNull<u8>) -> u8 {
+        // SAFETY: the tests pass addresses within a mapping that they hold.
+        unsafe { at.read() }
+    }
+
+    fn at(mapping: &Mapping, offset: usize) -> NonNull<u8> {
+        assert!(offset < mapping.len.as_usize());
+        // SAFETY: within the mapping, as asserted.
+        unsafe { mapping.base.add(offset) }
+    }
+
+    fn write(at: NonNull<u8>, byte: u8) {
+        // SAFETY: the tests pass addresses within a mapping that they hold.
+        unsafe { at.write(byte) }
+    }
+
+    #[test]
+    fn latencies_and_distances_follow_from_one_figure_a_node() {
+        let machine = machine();
+        let topology = machine.topology();
+        assert_eq!(topology.ids().collect::<Vec<_>>(), [0, 1, 2].map(id));
+        let rows = topology.nodes.iter().map(|node| node.latency_ns.clone());
+        let rows: Vec<_> = rows.collect();
+        assert_eq!(rows[0], [Some(80), Some(140), None]);
+        assert_eq!(rows[1], [Some(140), Some(80), None]);
+        assert_eq!(rows[2], [Some(250), Some(250), None]);
+        assert_eq!(topology.nodes[0].distances, [10, 17, 31]);
+        assert_eq!(topology.nodes[2].distances, [31, 31, 10]);
+        assert_eq!(topology.nearest_first(id(1)), [1, 0, 2].map(id));
+        assert_eq!(topology.nearest_first(id(2)), [2, 0, 1].map(id));
+        let tiers = topology.nodes.iter().map(|node| node.tier);
+        assert_eq!(tiers.collect::<Vec<_>>(), [0, 1, 2]);
+    }
+
+    #[test]
+    fn only_the_first_node_with_cpus_has_real_ones() {
+        let machine = machine();
+        let nodes = &machine.topology().nodes;
+        let real = memory::cpus();
+        assert_eq!(nodes[0].cpus, real);
+        assert_eq!(nodes[1].cpus.len(), real.len());
+        assert!(nodes[1].cpus.iter().all(|cpu| !real.contains(cpu)));
+        assert!(nodes[2].is_cpuless());
+        assert_eq!(machine.current_cpu_node(), Some(id(0)));
+        let nodes = [node(0, 1, 250, true), node(1, 1, 80, false)];
+        let machine = SimulatedMachine::new(&nodes).unwrap();
+        assert_eq!(machine.current_cpu_node(), Some(id(1)));
+    }
+
+    #[test]
+    fn machines_that_cannot_be_are_refused_by_name() {
+        let refused = |nodes: &[SimNode]| SimulatedMachine::new(nodes).unwrap_err();
+        assert!(refused(&[]).contains("no node has CPUs"));
+        assert!(refused(&[node(0, 1, 80, true)]).contains("no node has CPUs"));
+        let twice = [
+            node(3, 1, 80, false),
+            node(0, 1, 80, false),
+            node(3, 1, 90, true),
+        ];
+        assert!(refused(&twice).contains("node 3 is named twice"));
+        assert!(refused(&[node(0, 0, 80, false)]).contains("node 0 holds less"));
+        assert!(refused(&[node(0, 1, 0, false)]).contains("latency of 0"));
+    }
+
+    #[test]
+    fn a_byte_lies_where_it_was_mapped() {
+        let machine = machine();
+        let far = machine.map(Bytes(1), Bytes::mib(2), id(2)).unwrap();
+        let base = far.base.as_ptr().addr();
+        assert_eq!(base % (2 << 20), 0);
+        assert_eq!(where_is(&machine, base + 17), Residency::On(id(2)));
+        assert_eq!(
+            where_is(&machine, base + far.len.as_usize()),
+            Residency::Absent
+        );
+        machine.unmap(far);
+        assert_eq!(where_is(&machine, base), Residency::Absent);
+    }
+
+    #[test]
+    fn room_is_capacity_minus_what_is_out_and_nothing_spills() {
+        let machine = machine();
+        assert_eq!(machine.room(id(0)), Bytes::mib(4));
+        let most = machine.map(Bytes::mib(3), Bytes::ZERO, id(0)).unwrap();
+        assert_eq!(machine.room(id(0)), Bytes::mib(1));
+        let error = machine.map(Bytes::mib(2), Bytes::ZERO, id(0)).unwrap_err();
+        assert_eq!(error, MapError::OutOfMemory);
+        let rest = machine.map(Bytes::mib(1), Bytes::ZERO, id(0)).unwrap();
+        assert_eq!(machine.room(id(0)), Bytes::ZERO);
+        assert_eq!(machine.room(id(1)), Bytes::mib(4), "others are untouched");
+        machine.unmap(most);
+        machine.unmap(rest);
+        assert_eq!(machine.room(id(0)), Bytes::mib(4));
+        assert_eq!(machine.room(id(9)), Bytes::ZERO);
+        let error = machine.map(Bytes(1), Bytes(1), id(9)).unwrap_err();
+        assert_eq!(error, MapError::NodeUnavailable(id(9)));
+        assert!(machine.map(Bytes::MAX, Bytes(1), id(0)).is_err());
+    }
+
+    #[test]
+    fn discarded_pages_read_as_zero() {
+        let machine = machine();
+        let page = linux::os_page().as_usize();
+        let mapping = machine
+            .map(Bytes::from(2 * page), Bytes::ZERO, id(1))
+            .unwrap();
+        assert_eq!(read(at(&mapping, page)), 0, "fresh");
+        write(at(&mapping, 0), 5);
+        write(at(&mapping, page), 6);
+        machine.discard(&mapping, page..2 * page);
+        assert_eq!(read(at(&mapping, 0)), 5);
+        assert_eq!(read(at(&mapping, page)), 0);
+        machine.unmap(mapping);
+    }
+
+    #[test]
+    fn a_made_up_mapping_is_left_alone() {
+        let machine = machine();
+        let mapping = machine.map(Bytes(1), Bytes::ZERO, id(1)).unwrap();
+        write(mapping.base, 1);
+        let (base, len) = (mapping.base, mapping.len);
+        let on_another_node = Mapping {
+            base,
+            len,
+            node: id(0),
+        };
+        machine.discard(&on_another_node, 0..len.as_usize());
+        machine.unmap(on_another_node);
+        assert_eq!(read(mapping.base), 1);
+        machine.unmap(mapping);
+    }
+
+    #[test]
+    #[cfg(not(miri))]
+    fn process_totals_put_the_rest_on_the_first_node() {
+        let machine = machine();
+        let mapping = machine.map(Bytes::mib(6), Bytes::ZERO, id(2)).unwrap();
+        for offset in (0..5 << 20).step_by(linux::os_page().as_usize()) {
+            write(at(&mapping, offset), 1);
+        }
+        let totals = machine.process_bytes().unwrap();
+        assert_eq!(totals[2], (id(2), Bytes::mib(5)), "touched, not mapped");
+        assert_eq!(totals[1], (id(1), Bytes::ZERO));
+        assert!(totals[0].1 > Bytes::ZERO, "the process itself");
+        machine.unmap(mapping);
+    }
+
+    #[test]
+    fn it_says_that_it_is_simulated() {
+        let machine = machine();
+        assert!(machine.is_simulated());
+        assert!(machine.degraded().unwrap().contains("simulated"));
+    }
+}

@@ -25,8 +25,6 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub(super) struct Shape {
     pub(super) topology: Topology,
-    /// The node of each CPU, by the kernel's number of the CPU.
-    pub(super) cpu_nodes: Vec<Option<NodeId>>,
     /// Where each node's free memory is read.
     pub(super) memory: Vec<(NodeId, NodeMemory)>,
     /// Nodes that are left alone: a number too high, or there but not online.
@@ -53,7 +51,6 @@ pub(super) fn read(root: &Path) -> Shape {
     tiers::rank(&mut topology.nodes, &tiers);
     let memory = topology.ids().map(|id| (id, files.node_memory(id)));
     Shape {
-        cpu_nodes: cpu_nodes(&topology),
         memory: memory.collect(),
         topology,
         skipped,
@@ -69,12 +66,6 @@ pub(super) fn online_cpus(root: &Path) -> Vec<usize> {
         let count = std::thread::available_parallelism().map_or(1, usize::from);
         (0..count).collect()
     })
-}
-
-fn cpu_nodes(topology: &Topology) -> Vec<Option<NodeId>> {
-    let cpus = topology.nodes.iter().flat_map(|node| &node.cpus);
-    let count = cpus.max().map_or(0, |last| last + 1);
-    (0..count).map(|cpu| topology.node_of_cpu(cpu)).collect()
 }
 
 fn text(path: &Path) -> Option<String> {
@@ -250,7 +241,6 @@ impl<'a> Files<'a> {
             }],
         };
         Shape {
-            cpu_nodes: cpu_nodes(&topology),
             topology,
             memory: vec![(id, NodeMemory { meminfo, reserve })],
             skipped: Vec::new(),
@@ -307,13 +297,14 @@ pub(super) struct NodeMemory {
 }
 
 impl NodeMemory {
-    /// What is to be had now; nothing where the kernel does not say.
-    pub(super) fn available(&self) -> Bytes {
-        let meminfo = text(&self.meminfo).unwrap_or_default();
+    /// What is to be had now, where the kernel says.
+    pub(super) fn available(&self) -> Option<Bytes> {
+        let meminfo = text(&self.meminfo)?;
         let of = |key| kib_of(&meminfo, key).unwrap_or(Bytes::ZERO);
         let cache = of("Active(file)") + of("Inactive(file)");
         let slabs = of("SReclaimable");
-        of("MemFree") + self.reclaimable(cache) + self.reclaimable(slabs) - self.reserve
+        let free = kib_of(&meminfo, "MemFree")?;
+        Some(free + self.reclaimable(cache) + self.reclaimable(slabs) - self.reserve)
     }
 
     /// The kernel holds on to the smaller of half and the watermark.
@@ -337,4 +328,160 @@ fn low_watermark(zoneinfo: &str, node: NodeId) -> Bytes {
         }
     }
     Bytes(os_page().0.saturating_mul(pages))
+}
+
+#[cfg(test)]
+#[cfg(not(miri))]
+mod tests {
+    use super::super::fixture::Tree;
+    use super::*;
+
+    fn id(number: usize) -> NodeId {
+        NodeId::new(number).unwrap()
+    }
+
+    fn tiers_of(shape: &Shape) -> Vec<u32> {
+        shape.topology.nodes.iter().map(|node| node.tier).collect()
+    }
+
+    #[test]
+    fn two_sockets_are_two_nodes_of_one_tier() {
+        let tree = Tree::two_sockets();
+        let shape = read(tree.root());
+        let [first, second] = &shape.topology.nodes[..] else {
+            panic!("{shape:?}");
+        };
+        assert_eq!((first.id, second.id), (id(0), id(1)));
+        assert_eq!(
+            (&first.cpus[..], &second.cpus[..]),
+            (&[0, 1][..], &[2, 3][..])
+        );
+        assert_eq!(first.distances, [10, 21]);
+        assert_eq!(second.distances, [21, 10]);
+        assert_eq!(first.capacity, Bytes::mib(1024));
+        assert_eq!(first.latency_ns, [None, None]);
+        assert_eq!(tiers_of(&shape), [0, 0]);
+        assert_eq!(shape.topology.nearest_first(id(1)), [id(1), id(0)]);
+        assert!(shape.has_numa && shape.skipped.is_empty());
+    }
+
+    #[test]
+    fn the_guest_has_two_tiers_and_a_cpuless_node() {
+        let tree = Tree::guest();
+        let shape = read(tree.root());
+        let topology = &shape.topology;
+        assert_eq!(tiers_of(&shape), [0, 0, 1]);
+        assert_eq!(topology.cpuless().collect::<Vec<_>>(), [id(2)]);
+        assert_eq!(topology.latency_ns(id(0), id(0)), Some(80));
+        assert_eq!(topology.latency_ns(id(0), id(2)), Some(250));
+        assert_eq!(
+            topology.latency_ns(id(1), id(2)),
+            None,
+            "only the nearest CPUs are told"
+        );
+        assert_eq!(topology.estimated_latency_ns(id(1), id(2)), 250 * 38 / 28);
+        assert_eq!(topology.nodes[2].bandwidth_mbps, Some(25_000));
+        assert_eq!(topology.nearest_first(id(0)), [id(0), id(1), id(2)]);
+        assert_eq!(topology.farthest(id(1)), id(2));
+    }
+
+    #[test]
+    fn without_kernel_tiers_distance_ranks() {
+        let tree = Tree::guest();
+        fs::remove_dir_all(tree.root().join("sys/devices/virtual")).unwrap();
+        assert_eq!(tiers_of(&read(tree.root())), [0, 0, 1]);
+    }
+
+    #[test]
+    fn what_cpus_see_outranks_what_devices_see() {
+        let tree = Tree::two_sockets();
+        tree.access(0, 0, &[1], 60).access(0, 1, &[0], 90);
+        let shape = read(tree.root());
+        assert_eq!(shape.topology.nodes[0].latency_ns, [Some(90), None]);
+        tree.access(0, 1, &[0], 0);
+        let shape = read(tree.root());
+        assert_eq!(
+            shape.topology.nodes[0].latency_ns,
+            [None, Some(60)],
+            "0 is no latency"
+        );
+    }
+
+    #[test]
+    fn numbers_with_gaps_keep_their_distances() {
+        let tree = Tree::new();
+        tree.nodes_listed("0,4,9", "0,9");
+        tree.node(0, "0-1", "10 15 30").node(9, "", "30 35 10");
+        tree.node(4, "2-3", "15 10 35");
+        let under = "sys/devices/system/node/node4/meminfo";
+        tree.file(under, "Node 4 MemTotal: 0 kB\n");
+        let shape = read(tree.root());
+        assert_eq!(shape.topology.ids().collect::<Vec<_>>(), [id(0), id(9)]);
+        assert_eq!(shape.topology.distance(id(0), id(9)), 30);
+        assert_eq!(
+            shape.topology.nodes[0].cpus,
+            [0, 1, 2, 3],
+            "node 4 has no memory"
+        );
+        assert!(shape.skipped.is_empty());
+    }
+
+    #[test]
+    fn high_and_offline_nodes_are_skipped_and_told() {
+        let tree = Tree::two_sockets();
+        tree.nodes_listed("0,70", "0-1,70");
+        tree.node(70, "", "30 10");
+        let shape = read(tree.root());
+        assert_eq!(shape.topology.ids().collect::<Vec<_>>(), [id(0)]);
+        assert_eq!(shape.skipped, [1, 70]);
+    }
+
+    #[test]
+    fn missing_files_leave_one_node_with_all_memory() {
+        let tree = Tree::new();
+        tree.file("proc/meminfo", "MemTotal:  2048 kB\nMemFree:  1024 kB\n");
+        tree.file("sys/devices/system/cpu/online", "0-3\n");
+        let shape = read(tree.root());
+        let [node] = &shape.topology.nodes[..] else {
+            panic!("{shape:?}");
+        };
+        assert_eq!((node.id, node.capacity), (id(0), Bytes::mib(2)));
+        assert_eq!(node.cpus, [0, 1, 2, 3]);
+        assert_eq!(shape.memory[0].1.available(), Some(Bytes::mib(1)));
+        assert!(!shape.has_numa);
+    }
+
+    #[test]
+    fn nothing_at_all_is_still_a_machine() {
+        let shape = read(Tree::new().root());
+        assert_eq!(shape.topology.nodes.len(), 1);
+        assert!(!shape.topology.nodes[0].cpus.is_empty());
+        assert_eq!(shape.memory[0].1.available(), None);
+    }
+
+    #[test]
+    fn nonsense_in_files_leaves_fields_unknown() {
+        let tree = Tree::two_sockets();
+        tree.node(1, "a-b", "far farther");
+        let shape = read(tree.root());
+        assert!(shape.topology.nodes[1].cpus.is_empty());
+        assert_eq!(shape.topology.distance(id(1), id(0)), DISTANCE_UNKNOWN);
+        assert_eq!(shape.topology.distance(id(1), id(1)), DISTANCE_LOCAL);
+    }
+
+    #[test]
+    fn page_cache_is_to_be_had_and_the_reserve_is_not() {
+        let tree = Tree::two_sockets();
+        let zones =
+            "Node 0, zone    DMA\n  pages free 100\n        min      1\n        low      10\n\
+                     Node 1, zone Normal\n        low      4\n        high     9\n\
+                     Node 0, zone Normal\n        low      20\n";
+        tree.file("proc/zoneinfo", zones);
+        assert_eq!(low_watermark(zones, id(0)), Bytes(30 * os_page().0));
+        assert_eq!(low_watermark(zones, id(1)), Bytes(4 * os_page().0));
+        let shape = read(tree.root());
+        // A quarter free, a quarter page cache; the reserve is kept of both.
+        let expected = Bytes::mib(512) - Bytes(60 * os_page().0);
+        assert_eq!(shape.memory[0].1.available(), Some(expected));
+    }
 }

@@ -103,6 +103,23 @@ impl Topology {
         node.map(|node| node.id)
     }
 
+    /// Where a thread on each CPU is at home, by the kernel's number of the CPU: the node of the
+    /// CPU, or where this process may not use that one, the nearest that it may.
+    #[must_use]
+    pub fn cpu_homes(&self) -> Vec<Option<NodeId>> {
+        let last = self.nodes.iter().flat_map(|node| &node.cpus).max();
+        let mut homes = vec![None; last.map_or(0, |last| last + 1)];
+        for node in &self.nodes {
+            let home = self.nearest_first(node.id).first().copied();
+            for &cpu in &node.cpus {
+                if let Some(slot) = homes.get_mut(cpu) {
+                    *slot = home;
+                }
+            }
+        }
+        homes
+    }
+
     /// The distance that the machine reports; a usual one where it reports none.
     #[must_use]
     pub fn distance(&self, from: NodeId, to: NodeId) -> u32 {
@@ -251,6 +268,12 @@ mod tests {
         topology.nodes[1].allowed = false;
         assert_eq!(topology.nearest_first(id(0)), [id(0), id(2)]);
         assert_eq!(topology.usable().count(), 2);
+        let homes = [0, 0, 0, 0].map(NodeId::new);
+        assert_eq!(
+            topology.cpu_homes(),
+            homes,
+            "node 0 is the nearest to node 1's CPUs"
+        );
         assert_eq!(topology.ids().count(), 3);
     }
 

@@ -1,0 +1,422 @@
+//! The pool's face: blocks, and the handle through which they come and go.
+//!
+//! The books have one owner, the thread that made the pool. Every call asks first whether it runs
+//! there: one load of the thread pointer and one comparison, no lock and no atomic instruction.
+//! Other threads may free (through the stack) and read gauges; where they ask for a block the
+//! answer is [`OutOfMemory`], counted. A second mark, `busy`, makes the exclusive borrow of the
+//! books a checked fact: a meter or a machine that called back into the pool would find it set and
+//! be served like a foreign thread.
+//!
+//! A block is a unique right to bytes, like a `Box`, but it does not give itself back: values keep
+//! it as one pointer inside Redis's own structures, so ownership passes through raw pointers
+//! anyway, and a `Drop` would have to carry the handle in every block.
+//!
+//! Rejected: a mutex (25 ns a pair and a deadlock in a forked child), and a pool per thread (blocks
+//! would have to know which).
+
+use super::charge::Charge;
+use super::class::SizeClass;
+use super::gauge::{Gauges, NodeUsage};
+use super::large::HEADER;
+use super::owner::{Common, Owner};
+use super::remote_free::{Chain, Key, RemoteStack};
+use super::slab::Piece;
+use super::{Meter, OutOfMemory};
+use crate::ids::{Bytes, NodeId};
+use crate::machine::{os_page, Machine, Mapping};
+use std::cell::{Cell, UnsafeCell};
+use std::ptr::NonNull;
+
+/// The node that a byte which is no node stands for.
+pub(super) const FIRST_NODE: NodeId = match NodeId::new(0) {
+    Some(node) => node,
+    None => unreachable!(),
+};
+
+/// The bytes of one value on one node: unique, and given back by its owner with
+/// [`PoolHandle::free`]. Its bytes are always initialised: zero, or what an earlier block held.
+#[must_use = "a block that is dropped is lost"]
+#[derive(Debug)]
+pub struct Block {
+    ptr: NonNull<u8>,
+    class: SizeClass,
+    node: NodeId,
+}
+
+// SAFETY: a block is the only way to its bytes, which are memory of the whole process.
+unsafe impl Send for Block {}
+// SAFETY: through a shared block bytes are only read.
+unsafe impl Sync for Block {}
+
+/// What lies in front of a large block.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct LargeHeader {
+    /// Bytes of the mapping.
+    len: u64,
+    /// A keyed hash of the address and the length.
+    seal: u64,
+}
+
+const _: () = assert!(size_of::<LargeHeader>() == HEADER);
+
+impl Block {
+    /// The node that its bytes are bound to.
+    #[inline]
+    #[must_use]
+    pub const fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// Its size class.
+    #[inline]
+    #[must_use]
+    pub const fn class(&self) -> SizeClass {
+        self.class
+    }
+
+    /// Its first byte's address, for asking where it lies.
+    #[inline]
+    #[must_use]
+    pub fn addr(&self) -> usize {
+        self.ptr.addr().get()
+    }
+
+    /// How many bytes it has.
+    #[inline]
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        if self.class.is_large() {
+            self.size() - HEADER
+        } else {
+            self.class.size()
+        }
+    }
+
+    /// How many bytes of its node it takes: what the meter is charged for it.
+    #[inline]
+    #[must_use]
+    pub fn size(&self) -> usize {
+        if self.class.is_large() {
+            self.large_header().len as usize
+        } else {
+            self.class.size()
+        }
+    }
+
+    /// Its bytes.
+    #[inline]
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        let capacity = self.capacity();
+        // SAFETY: the pool gave out `capacity` initialised bytes, and to this block alone.
+        unsafe { std::slice::from_raw_parts(self.ptr.as_ptr(), capacity) }
+    }
+
+    /// Its bytes, for writing.
+    #[inline]
+    #[must_use]
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        let capacity = self.capacity();
+        // SAFETY: the pool gave out `capacity` initialised bytes, and to this block alone.
+        unsafe { std::slice::from_raw_parts_mut(self.ptr.as_ptr(), capacity) }
+    }
+
+    /// Gives ownership up for a pointer; class and node must be kept beside it.
+    #[inline]
+    #[must_use]
+    pub const fn into_raw(self) -> NonNull<u8> {
+        self.ptr
+    }
+
+    /// Takes ownership back.
+    ///
+    /// # Safety
+    /// * `ptr` came from [`Block::into_raw`] of a block that was not freed since.
+    /// * `class` and `node` are that block's, as their `as_byte` gave them.
+    /// * No other block with this pointer is alive.
+    #[inline]
+    pub const unsafe fn from_raw(ptr: NonNull<u8>, class: u8, node: u8) -> Self {
+        let node = match NodeId::new(node as usize) {
+            Some(node) => node,
+            None => FIRST_NODE,
+        };
+        Self {
+            ptr,
+            class: SizeClass::from_byte(class),
+            node,
+        }
+    }
+
+    /// A block that the owner's books just gave out.
+    #[inline]
+    fn fresh(piece: Piece, size: usize, key: Key) -> Self {
+        let Piece { ptr, class, node } = piece;
+        if class.is_large() {
+            let header = LargeHeader {
+                len: size as u64,
+                seal: large_seal(key, ptr, size as u64),
+            };
+            // SAFETY: the books leave 16 bytes in front of a large block, which nobody else has.
+            unsafe { header_ptr(ptr).write(header) };
+        }
+        Self { ptr, class, node }
+    }
+
+    fn large_header(&self) -> LargeHeader {
+        // SAFETY: this block is large, so `fresh` wrote a header in front of it, in the same
+        // mapping, and no slice over a block reaches it.
+        unsafe { header_ptr(self.ptr).read() }
+    }
+
+    const fn piece(&self) -> Piece {
+        Piece {
+            ptr: self.ptr,
+            class: self.class,
+            node: self.node,
+        }
+    }
+
+    /// Gives the OS pages of a large block back, all but the first.
+    fn discard_pages(&self, machine: &dyn Machine) {
+        let len = self.size();
+        let mapping = Mapping {
+            base: header_ptr(self.ptr).cast(),
+            len: Bytes::from(len),
+            node: self.node,
+        };
+        machine.discard(&mapping, os_page().as_usize()..len);
+    }
+}
+
+fn header_ptr(ptr: NonNull<u8>) -> NonNull<LargeHeader> {
+    let header = ptr.as_ptr().wrapping_sub(HEADER);
+    NonNull::new(header).unwrap_or(ptr).cast()
+}
+
+fn large_seal(key: Key, ptr: NonNull<u8>, len: u64) -> u64 {
+    key.hash(ptr.addr().get() as u64, len)
+}
+
+/// What all copies of a handle share.
+struct Shared {
+    /// The owner thread's token.
+    owner: usize,
+    common: &'static Common,
+    meter: &'static dyn Meter,
+    key: Key,
+    /// Whether the books are borrowed. Only the owner thread touches it.
+    busy: Cell<bool>,
+    books: UnsafeCell<Owner>,
+}
+
+// SAFETY: `busy` and `books` are touched by the owner thread alone (`PoolHandle::with_books`); all
+// else is read only or made of atomics.
+unsafe impl Sync for Shared {}
+
+/// The pool. Copies are cheap and go to any thread; the pool lives as long as the process, as the
+/// module cannot be unloaded while it has values.
+#[derive(Clone, Copy)]
+pub struct PoolHandle(&'static Shared);
+
+// SAFETY: the same argument as for `Shared`: no thread but the owner gets at the books.
+unsafe impl Send for PoolHandle {}
+
+/// Clears the mark when the borrow of the books ends, by return or by panic.
+struct Idle<'a>(&'a Cell<bool>);
+
+impl Drop for Idle<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+impl PoolHandle {
+    /// A pool over the nodes of the machine; the calling thread becomes its owner.
+    #[must_use]
+    pub fn new(machine: &'static dyn Machine, meter: &'static dyn Meter) -> Self {
+        let key = Key::random();
+        let common: &'static Common = Box::leak(Box::new(Common {
+            machine,
+            gauges: Gauges::new(),
+            stack: RemoteStack::new(key),
+        }));
+        let books = Owner::new(common, Charge::new(meter), Chain::empty(key));
+        Self(Box::leak(Box::new(Shared {
+            owner: thread_token(),
+            common,
+            meter,
+            key,
+            busy: Cell::new(false),
+            books: UnsafeCell::new(books),
+        })))
+    }
+
+    /// A block with at least `size` bytes on the first node of `order` that has room. Landing on
+    /// another node than the first counts a fallback there.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`] where no node of `order` has room, and on every thread but the owner's;
+    /// nothing has changed then.
+    #[inline]
+    pub fn alloc(self, size: usize, order: &[NodeId]) -> Result<Block, OutOfMemory> {
+        let Some(given) = self.with_books(|books| books.alloc(size, order)) else {
+            self.0.common.gauges.stray();
+            return Err(OutOfMemory);
+        };
+        let (piece, size) = given?;
+        Ok(Block::fresh(piece, size, self.0.key))
+    }
+
+    /// Takes a block back, from any thread. The meter knows before this returns, to within 4 KiB on
+    /// the owner thread and exactly on others. A block that this pool never gave out, or that is
+    /// free already, is ignored and counted in [`PoolHandle::faults`].
+    #[inline]
+    pub fn free(self, block: Block) {
+        if self.with_books(|books| books.free(block.piece())).is_none() {
+            self.free_abroad(block);
+        }
+    }
+
+    #[cold]
+    fn free_abroad(self, block: Block) {
+        let Common {
+            machine,
+            gauges,
+            stack,
+        } = self.0.common;
+        let size = block.size();
+        if block.class.is_large() {
+            if block.large_header().seal != large_seal(self.0.key, block.ptr, size as u64) {
+                return gauges.fault();
+            }
+            block.discard_pages(*machine);
+        }
+        gauges.left_abroad(block.node, size);
+        // SAFETY: the block is ours alone and its right ends here; blocks are at least 16
+        // initialised bytes, aligned to 16, and stay mapped until the owner takes them back.
+        if unsafe { stack.push(block.piece()) } {
+            self.0.meter.charge(-(size as i64));
+        } else {
+            gauges.never_left(block.node, size);
+            gauges.fault();
+        }
+    }
+
+    /// Brings up to `max` blocks home that other threads freed; returns how many there were. Once a
+    /// tick: it also lets the pool ask the machine again for room where it was refused.
+    pub fn drain(self, max: usize) -> usize {
+        let drained = self.with_books(|books| {
+            books.forget_room();
+            books.drain(max)
+        });
+        drained.unwrap_or(0)
+    }
+
+    /// How many bytes the block has.
+    #[inline]
+    #[must_use]
+    pub fn capacity(self, block: &Block) -> usize {
+        block.capacity()
+    }
+
+    /// One node's figures, from any thread; exact on the owner thread.
+    #[must_use]
+    pub fn usage(self, node: NodeId) -> NodeUsage {
+        self.0.common.gauges.usage(node)
+    }
+
+    /// From now on no allocation takes the node's live bytes beyond `limit`; [`Bytes::MAX`] is
+    /// none. Blocks beyond a lowered limit stay.
+    pub fn set_limit(self, node: NodeId, limit: Bytes) {
+        self.0.common.gauges.node(node).limit.set(limit.0);
+    }
+
+    /// Shows address and length of every mapping on that node, or on all. On another thread than
+    /// the owner's it shows none.
+    pub fn mappings(self, node: Option<NodeId>, visit: &mut dyn FnMut(NodeId, usize, usize)) {
+        self.with_books(|books| books.mappings(node, visit));
+    }
+
+    /// Gives back what lies empty: regions beyond one spare a node, and the OS pages of units that
+    /// no slab uses, a bounded number of system calls. Returns the bytes given back; call again
+    /// until there are none.
+    pub fn trim(self) -> Bytes {
+        self.with_books(Owner::trim).unwrap_or(Bytes::ZERO)
+    }
+
+    /// Passes the last saved up bytes on to the meter.
+    pub fn flush_charge(self) {
+        self.with_books(|books| books.charge.flush());
+    }
+
+    /// Verifies every invariant of the pool. Walks all books: for tests and for operators.
+    ///
+    /// # Errors
+    /// What is broken, or that this is not the owner thread.
+    pub fn check(self) -> Result<(), String> {
+        let checked = self.with_books(|books| books.check());
+        checked.unwrap_or_else(|| Err("only the owner thread can check the pool".into()))
+    }
+
+    /// Counts fallbacks and allocations from here.
+    pub fn reset_stats(self) {
+        self.with_books(|books| books.common.gauges.reset());
+    }
+
+    /// Blocks that could not be taken back: freed twice, or never given out by this pool.
+    #[must_use]
+    pub fn faults(self) -> u64 {
+        self.0.common.gauges.faults()
+    }
+
+    /// Allocations refused because they came from another thread than the owner's.
+    #[must_use]
+    pub fn stray_allocations(self) -> u64 {
+        self.0.common.gauges.strays()
+    }
+
+    /// Whether the calling thread owns the pool.
+    #[inline]
+    #[must_use]
+    pub fn is_owner_thread(self) -> bool {
+        thread_token() == self.0.owner
+    }
+
+    /// Runs `work` on the books; nothing on a foreign thread, or while they are borrowed.
+    #[inline]
+    fn with_books<R>(self, work: impl FnOnce(&mut Owner) -> R) -> Option<R> {
+        if !self.is_owner_thread() || self.0.busy.replace(true) {
+            return None;
+        }
+        let _idle = Idle(&self.0.busy);
+        // SAFETY: this is the owner thread, and `busy` was clear, so no other borrow of the books
+        // is alive; it stays set until this one ends.
+        let books = unsafe { &mut *self.0.books.get() };
+        Some(work(books))
+    }
+}
+
+/// A number that no two living threads share: the address of the thread's control block, which the
+/// ABI keeps as the first word of it.
+#[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+#[inline]
+fn thread_token() -> usize {
+    let token;
+    // SAFETY: reads one word that the x86-64 ABI promises at fs:0 and that never changes while the
+    // thread lives.
+    unsafe {
+        std::arch::asm!("mov {}, fs:0", out(reg) token, options(pure, nomem, nostack, preserves_flags));
+    }
+    token
+}
+
+/// A number that no two living threads share: the address of a thread's own byte. A module's
+/// thread-local variables cost a call, which is why x86-64 reads the thread pointer itself.
+#[cfg(not(all(target_arch = "x86_64", target_os = "linux", not(miri))))]
+#[inline]
+fn thread_token() -> usize {
+    thread_local!(static MARK: Cell<u8> = const { Cell::new(0) });
+    MARK.with(|mark| std::ptr::from_ref(mark).addr())
+}

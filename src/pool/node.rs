@@ -1,0 +1,100 @@
+//! What the pool keeps of one node: for each size class the slab that allocations come from and
+//! the list of partly used ones, its regions, and what is known of its room.
+
+use super::class::{SizeClass, CLASS_COUNT};
+use super::room::Room;
+use super::slab::NO_SLAB;
+use crate::ids::Bytes;
+
+const REGION_MIN: Bytes = Bytes::mib(2);
+const REGION_MAX: Bytes = Bytes::mib(256);
+/// Regions never get bigger than this share of the node.
+const NODE_SHARE: u64 = 64;
+/// A new region is at most this share of those there are: untouched address space stays small, and
+/// the number of mappings grows with the logarithm of the bytes until the biggest size is reached.
+const GROWTH_SHARE: u64 = 8;
+
+/// The slabs of one class on one node that have free blocks.
+#[derive(Clone, Copy)]
+pub(super) struct Bin {
+    /// Allocations come from here.
+    pub(super) current: u32,
+    /// The first of the partly used ones.
+    pub(super) partial: u32,
+}
+
+/// One node's books.
+pub(super) struct NodePool {
+    bins: [Bin; CLASS_COUNT],
+    /// Its regions, oldest first.
+    pub(super) regions: Vec<u16>,
+    /// How many of them hold no slab.
+    pub(super) empty_regions: usize,
+    /// Bytes of its regions.
+    pub(super) region_bytes: Bytes,
+    region_max: Bytes,
+    pub(super) room: Room,
+}
+
+const fn power_of_two_below(bytes: Bytes) -> Bytes {
+    if bytes.0 == 0 {
+        Bytes::ZERO
+    } else {
+        Bytes(1 << bytes.0.ilog2())
+    }
+}
+
+impl NodePool {
+    /// The books of a node that holds `capacity` bytes.
+    pub(super) fn new(capacity: Bytes) -> Self {
+        let share = power_of_two_below(Bytes(capacity.0 / NODE_SHARE));
+        Self {
+            bins: [Bin {
+                current: NO_SLAB,
+                partial: NO_SLAB,
+            }; CLASS_COUNT],
+            regions: Vec::new(),
+            empty_regions: 0,
+            region_bytes: Bytes::ZERO,
+            region_max: share.clamp(REGION_MIN, REGION_MAX),
+            room: Room::new(),
+        }
+    }
+
+    /// The bin of a class; nothing where the class has no slabs.
+    #[inline]
+    pub(super) fn bin(&self, class: SizeClass) -> Option<&Bin> {
+        self.bins.get(usize::from(class.as_byte()))
+    }
+
+    /// The bin of a class; nothing where the class has no slabs.
+    #[inline]
+    pub(super) fn bin_mut(&mut self, class: SizeClass) -> Option<&mut Bin> {
+        self.bins.get_mut(usize::from(class.as_byte()))
+    }
+
+    /// How big the next region should be.
+    pub(super) fn region_want(&self) -> Bytes {
+        let share = power_of_two_below(Bytes(self.region_bytes.0 / GROWTH_SHARE));
+        share.clamp(REGION_MIN, self.region_max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regions_grow_with_use_and_stop_at_a_64th_of_the_node() {
+        let mut node = NodePool::new(Bytes::mib(1024));
+        let mut sizes = Vec::new();
+        while node.region_bytes < Bytes::mib(512) {
+            sizes.push(node.region_want());
+            node.region_bytes += node.region_want();
+        }
+        assert_eq!(sizes.first(), Some(&Bytes::mib(2)));
+        assert_eq!(sizes.last(), Some(&Bytes::mib(16)));
+        assert!(sizes.is_sorted());
+        assert_eq!(NodePool::new(Bytes::ZERO).region_want(), Bytes::mib(2));
+    }
+}

@@ -1,0 +1,192 @@
+//! Frees from other threads: a stack that lies in the freed blocks themselves.
+//!
+//! ```text
+//!   head --> | next, seal | ... block ... |     | next, seal | ... block ... |
+//!                 |______________________________^    |____> null
+//! ```
+//!
+//! Redis frees values on background threads (lazy free, FLUSHALL ASYNC). They push; the owner
+//! thread takes the whole stack with one swap and walks it at leisure. Nobody ever pops a single
+//! block, so a head that changed and changed back (ABA) harms nobody, and a push never waits.
+//!
+//! The seal is a keyed hash of the block's address, its link, class and node. It tells a block that
+//! is pushed twice (its seal is right before the push), and a link that somebody wrote over (its
+//! seal is wrong): the walk stops there, counted, rather than follow it. It is wiped as the block
+//! leaves the stack, so that old bytes are not taken for a push.
+//!
+//! Rejected: a locked list (a command would wait for a background thread), and a channel (memory
+//! for each message in the one situation that is about giving memory back).
+
+use super::class::SizeClass;
+use super::slab::Piece;
+use crate::ids::NodeId;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+/// What lies in the first bytes of a block on the stack.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Link {
+    next: *mut u8,
+    seal: u64,
+}
+
+const _: () = assert!(
+    size_of::<Link>() <= super::class::BLOCK_ALIGN,
+    "the smallest block holds a link"
+);
+const _: () = assert!(
+    align_of::<Link>() <= super::class::BLOCK_ALIGN,
+    "every block may hold a link"
+);
+
+/// The key of the seals.
+#[derive(Clone, Copy)]
+pub(super) struct Key(u64);
+
+impl Key {
+    /// A key that nobody can guess.
+    pub(super) fn random() -> Self {
+        Self(RandomState::new().build_hasher().finish())
+    }
+
+    /// A hash of two words under the key (the finaliser of splitmix64, twice).
+    pub(super) const fn hash(self, a: u64, b: u64) -> u64 {
+        Self::mix(Self::mix(self.0 ^ a).wrapping_add(b))
+    }
+
+    const fn mix(mut word: u64) -> u64 {
+        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        word ^ (word >> 31)
+    }
+
+    /// The seal of a link: 48 bits of hash, class, node.
+    fn seal(self, at: NonNull<u8>, next: *mut u8, class: u8, node: u8) -> u64 {
+        let tail = u64::from(class) << 8 | u64::from(node);
+        let hash = self.hash(at.addr().get() as u64 ^ tail << 48, next.addr() as u64);
+        hash << 16 | tail
+    }
+
+    /// The piece whose link this is, if the seal is right.
+    fn unseal(self, at: NonNull<u8>, link: Link) -> Option<Piece> {
+        let [node, class, ..] = link.seal.to_le_bytes();
+        let right = link.seal == self.seal(at, link.next, class, node);
+        let node = NodeId::new(usize::from(node)).filter(|_| right)?;
+        Some(Piece {
+            ptr: at,
+            class: SizeClass::from_byte(class),
+            node,
+        })
+    }
+}
+
+/// The stack that foreign threads push to.
+#[repr(align(128))]
+pub(super) struct RemoteStack {
+    head: AtomicPtr<u8>,
+    key: Key,
+}
+
+impl RemoteStack {
+    pub(super) const fn new(key: Key) -> Self {
+        Self {
+            head: AtomicPtr::new(ptr::null_mut()),
+            key,
+        }
+    }
+
+    /// Whether something waits.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.head.load(Ordering::Relaxed).is_null()
+    }
+
+    /// Puts a block on the stack; `false` where it lies there already.
+    ///
+    /// # Safety
+    /// * `piece.ptr` is the start of a block of a pool's mapping that is mapped until it is popped:
+    ///   at least 16 initialised, writable bytes, aligned to 16.
+    /// * Nobody else reads or writes the block from now on.
+    pub(super) unsafe fn push(&self, piece: Piece) -> bool {
+        let at = piece.ptr.cast::<Link>();
+        // SAFETY: the caller gives 16 initialised, aligned bytes that nobody else writes.
+        let old = unsafe { at.read() };
+        if self.key.unseal(piece.ptr, old).is_some() {
+            return false;
+        }
+        let mut next = self.head.load(Ordering::Relaxed);
+        loop {
+            let (class, node) = (piece.class.as_byte(), piece.node.as_byte());
+            let seal = self.key.seal(piece.ptr, next, class, node);
+            // SAFETY: as above, and writable; the block is not on the stack yet.
+            unsafe { at.write(Link { next, seal }) };
+            let pushed = self.head.compare_exchange_weak(
+                next,
+                piece.ptr.as_ptr(),
+                Ordering::Release,
+                Ordering::Relaxed,
+            );
+            match pushed {
+                Ok(_) => return true,
+                Err(newer) => next = newer,
+            }
+        }
+    }
+
+    /// Takes the whole stack. For the owner thread, which alone walks chains.
+    pub(super) fn pop_all(&self) -> Chain {
+        Chain {
+            head: self.head.swap(ptr::null_mut(), Ordering::Acquire),
+            key: self.key,
+        }
+    }
+}
+
+/// A stack taken off: blocks that only its holder reaches.
+pub(super) struct Chain {
+    head: *mut u8,
+    key: Key,
+}
+
+/// Somebody wrote into a block on the stack: the rest of the chain is lost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Broken;
+
+impl Chain {
+    /// A chain without blocks.
+    pub(super) const fn empty(key: Key) -> Self {
+        Self {
+            head: ptr::null_mut(),
+            key,
+        }
+    }
+
+    /// Whether no block is left.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.head.is_null()
+    }
+
+    /// Takes the next block off.
+    pub(super) fn pop(&mut self) -> Option<Result<Piece, Broken>> {
+        let head = NonNull::new(self.head)?;
+        let at = head.cast::<Link>();
+        // SAFETY: `head` came through a push or through a link whose seal was right, so a pusher
+        // vouched for 16 initialised, aligned bytes that stay mapped until this pop; the acquiring
+        // swap makes its write visible.
+        let link = unsafe { at.read() };
+        let Some(piece) = self.key.unseal(head, link) else {
+            self.head = ptr::null_mut();
+            return Some(Err(Broken));
+        };
+        self.head = link.next;
+        let wiped = Link {
+            next: ptr::null_mut(),
+            seal: 0,
+        };
+        // SAFETY: the same bytes, and only the holder of the chain reaches them.
+        unsafe { at.write(wiped) };
+        Some(Ok(piece))
+    }
+}

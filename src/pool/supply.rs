@@ -1,0 +1,418 @@
+//! Where slabs, regions and large mappings come from, and where they go when they are empty.
+//!
+//! Every step that may fail comes before the first one that shows, or is undone: an allocation
+//! that fails leaves the books as they were. Invariants:
+//!
+//! > `region bytes + large bytes = mapped` on each node, and at most one region is empty.
+//!
+//! The one empty region is kept so that a node at the edge of a region does not map and unmap it
+//! with each block.
+
+use super::address::Tenant;
+use super::class::{Rank, SizeClass, UNIT};
+use super::large::Large;
+use super::owner::Owner;
+use super::region::Region;
+use super::slab::{Place, Slab, NO_SLAB};
+use super::OutOfMemory;
+use crate::ids::{Bytes, NodeId};
+use crate::machine::Mapping;
+use std::ptr::NonNull;
+
+/// Regions start at multiples of a huge page.
+const REGION_ALIGN: Bytes = Bytes::mib(2);
+/// System calls that one [`Owner::trim`] makes to give OS pages back.
+const TRIM_RUNS_MAX: usize = 256;
+
+impl Owner {
+    /// Gives the bin a current slab with a free block.
+    pub(super) fn refill(&mut self, node: NodeId, class: SizeClass) -> Option<()> {
+        let bin = *self.nodes.get(node.index())?.bin(class)?;
+        let next = if bin.partial == NO_SLAB {
+            self.new_slab(node, class)?
+        } else {
+            self.unlink_partial(bin.partial);
+            bin.partial
+        };
+        self.set_place(bin.current, Place::Full);
+        self.set_place(next, Place::Current);
+        self.nodes.get_mut(node.index())?.bin_mut(class)?.current = next;
+        Some(())
+    }
+
+    fn set_place(&mut self, id: u32, place: Place) {
+        if let Some(slab) = self.slabs.get_mut(id) {
+            slab.place = place;
+        }
+    }
+
+    /// An empty slab, from the units of a region, of a new region, or of what other classes left.
+    fn new_slab(&mut self, node: NodeId, class: SizeClass) -> Option<u32> {
+        let rank = class.rank();
+        let found = self.carve(node, rank).or_else(|| {
+            // Where no region is to be had, asking for one may still have freed units.
+            self.add_region(node, Bytes::from(rank.bytes())).ok();
+            self.carve(node, rank)
+        });
+        let (region, unit) = found?;
+        let opened = self.open_slab(node, class, region, unit);
+        if opened.is_err() {
+            self.put_units(node, region, unit, rank);
+        }
+        opened.ok()
+    }
+
+    /// Units for one slab, from a region in use before an empty one.
+    fn carve(&mut self, node: NodeId, rank: Rank) -> Option<(u16, usize)> {
+        let books = self.nodes.get_mut(node.index())?;
+        for want_empty in [false, true] {
+            for &id in &books.regions {
+                let Some(region) = self.regions.get_mut(id.into()) else {
+                    continue;
+                };
+                if (region.slabs == 0) != want_empty {
+                    continue;
+                }
+                if let Some(unit) = region.take(rank) {
+                    books.empty_regions -= usize::from(want_empty);
+                    return Some((id, unit));
+                }
+            }
+        }
+        None
+    }
+
+    fn open_slab(
+        &mut self,
+        node: NodeId,
+        class: SizeClass,
+        region: u16,
+        unit: usize,
+    ) -> Result<u32, OutOfMemory> {
+        let books = self.regions.get(region.into()).ok_or(OutOfMemory)?;
+        let base = books.unit_ptr(unit).ok_or(OutOfMemory)?;
+        let mut slab = Slab::new(base, class, node, region);
+        if Slab::spills(class) {
+            slab.spill = self.spills.insert(Slab::fresh_spill(class))?;
+        }
+        let spill = slab.spill;
+        let id = self.slabs.insert(slab).inspect_err(|_| {
+            if Slab::spills(class) {
+                self.spills.remove(spill);
+            }
+        })?;
+        self.note_units(base, class.rank(), Tenant::Slab(id));
+        self.common
+            .gauges
+            .node(node)
+            .held
+            .add(class.rank().bytes() as u64);
+        Ok(id)
+    }
+
+    fn note_units(&mut self, base: NonNull<u8>, rank: Rank, tenant: Tenant) {
+        for unit in 0..rank.units() {
+            self.table.set(base.addr().get() + unit * UNIT, tenant);
+        }
+    }
+
+    /// Gives an empty slab, current or partial, back to its region.
+    pub(super) fn release_slab(&mut self, id: u32) {
+        self.detach(id);
+        let Some(slab) = self.slabs.remove(id) else {
+            return;
+        };
+        let rank = slab.class.rank();
+        if Slab::spills(slab.class) {
+            self.spills.remove(slab.spill);
+        }
+        self.note_units(slab.base, rank, Tenant::Nothing);
+        self.common
+            .gauges
+            .node(slab.node)
+            .held
+            .sub(rank.bytes() as u64);
+        let region = self.regions.get(slab.region.into());
+        let unit = region.and_then(|region| region.unit_of(slab.base.addr().get()));
+        if let Some(unit) = unit {
+            self.put_units(slab.node, slab.region, unit, rank);
+        }
+    }
+
+    /// Takes a slab out of its bin.
+    fn detach(&mut self, id: u32) {
+        let Some(slab) = self.slabs.get(id) else {
+            return;
+        };
+        let (node, class) = (slab.node, slab.class);
+        match slab.place {
+            Place::Partial => self.unlink_partial(id),
+            Place::Current => {
+                let books = self.nodes.get_mut(node.index());
+                if let Some(bin) = books.and_then(|books| books.bin_mut(class)) {
+                    bin.current = NO_SLAB;
+                }
+            }
+            Place::Vacant | Place::Full => {}
+        }
+    }
+
+    fn put_units(&mut self, node: NodeId, region: u16, unit: usize, rank: Rank) {
+        let Some(books) = self.regions.get_mut(region.into()) else {
+            return;
+        };
+        books.put(unit, rank);
+        if books.slabs == 0 {
+            if let Some(books) = self.nodes.get_mut(node.index()) {
+                books.empty_regions += 1;
+            }
+            self.unmap_empty(node, 1);
+        }
+    }
+
+    /// Puts a slab at the head of the partial list of its bin.
+    pub(super) fn link_partial(&mut self, id: u32) {
+        let Some(slab) = self.slabs.get_mut(id) else {
+            return;
+        };
+        let books = self.nodes.get_mut(slab.node.index());
+        let Some(bin) = books.and_then(|books| books.bin_mut(slab.class)) else {
+            return;
+        };
+        let next = std::mem::replace(&mut bin.partial, id);
+        (slab.place, slab.previous, slab.next) = (Place::Partial, NO_SLAB, next);
+        if let Some(next) = self.slabs.get_mut(next) {
+            next.previous = id;
+        }
+    }
+
+    fn unlink_partial(&mut self, id: u32) {
+        let Some(slab) = self.slabs.get_mut(id) else {
+            return;
+        };
+        let (previous, next) = (slab.previous, slab.next);
+        let (node, class) = (slab.node, slab.class);
+        (slab.previous, slab.next) = (NO_SLAB, NO_SLAB);
+        if let Some(next) = self.slabs.get_mut(next) {
+            next.previous = previous;
+        }
+        if let Some(previous) = self.slabs.get_mut(previous) {
+            previous.next = next;
+        } else if let Some(books) = self.nodes.get_mut(node.index()) {
+            if let Some(bin) = books.bin_mut(class) {
+                bin.partial = next;
+            }
+        }
+    }
+
+    /// A new region with at least `need` bytes; smaller than wanted where there is less room.
+    fn add_region(&mut self, node: NodeId, need: Bytes) -> Result<(), OutOfMemory> {
+        let want = self
+            .nodes
+            .get(node.index())
+            .ok_or(OutOfMemory)?
+            .region_want();
+        let mut len = self.room_for(node, want, need)?;
+        loop {
+            len = Bytes(len.0 - len.0 % UNIT as u64);
+            match self.map_region(node, len) {
+                Err(OutOfMemory) if len.0 / 2 >= need.0 => len = Bytes(len.0 / 2),
+                Err(OutOfMemory) => return self.refuse(node, need),
+                Ok(()) => return Ok(()),
+            }
+        }
+    }
+
+    /// Asks for room; where there is none, first gives back what lies empty on that node.
+    fn room_for(&mut self, node: NodeId, want: Bytes, need: Bytes) -> Result<Bytes, OutOfMemory> {
+        let machine = self.common.machine;
+        let books = self.nodes.get_mut(node.index()).ok_or(OutOfMemory)?;
+        if books.room.is_refused(need) {
+            return Err(OutOfMemory);
+        }
+        if let Some(granted) = books.room.grant(machine, node, want, need) {
+            return Ok(granted);
+        }
+        self.release_empty_currents(node);
+        self.unmap_empty(node, 0);
+        let books = self.nodes.get_mut(node.index()).ok_or(OutOfMemory)?;
+        books
+            .room
+            .grant(machine, node, want, need)
+            .ok_or(OutOfMemory)
+    }
+
+    fn release_empty_currents(&mut self, node: NodeId) {
+        for class in SizeClass::all() {
+            let bin = self
+                .nodes
+                .get(node.index())
+                .and_then(|books| books.bin(class));
+            let current = bin.map_or(NO_SLAB, |bin| bin.current);
+            if self.slabs.get(current).is_some_and(|slab| slab.live() == 0) {
+                self.release_slab(current);
+            }
+        }
+    }
+
+    fn refuse<T>(&mut self, node: NodeId, amount: Bytes) -> Result<T, OutOfMemory> {
+        if let Some(books) = self.nodes.get_mut(node.index()) {
+            books.room.refuse(amount);
+        }
+        Err(OutOfMemory)
+    }
+
+    fn map_region(&mut self, node: NodeId, len: Bytes) -> Result<(), OutOfMemory> {
+        let planned = Region::planned(len)?;
+        let books = self.nodes.get_mut(node.index()).ok_or(OutOfMemory)?;
+        books.regions.try_reserve(1)?;
+        let id = self.regions.insert(Region::default())?;
+        let mapped = u16::try_from(id)
+            .map_err(|_| OutOfMemory)
+            .and_then(|short| {
+                let mapping = self.map(node, len, REGION_ALIGN, len)?;
+                Ok((short, mapping))
+            });
+        let Ok((short, mapping)) = mapped else {
+            self.regions.remove(id);
+            return Err(OutOfMemory);
+        };
+        let mapped = mapping.len;
+        if let Some(place) = self.regions.get_mut(id) {
+            *place = planned.mapped(mapping);
+        }
+        if let Some(books) = self.nodes.get_mut(node.index()) {
+            books.regions.push(short);
+            books.empty_regions += 1;
+            books.region_bytes += mapped;
+        }
+        Ok(())
+    }
+
+    /// A mapping whose first `covered` bytes have entries in the address table.
+    fn map(
+        &mut self,
+        node: NodeId,
+        len: Bytes,
+        align: Bytes,
+        covered: Bytes,
+    ) -> Result<Mapping, OutOfMemory> {
+        let machine = self.common.machine;
+        let mapping = machine.map(len, align, node).map_err(|_| OutOfMemory)?;
+        let base = mapping.base.addr().get();
+        if self.table.cover(base, covered.as_usize()).is_err() {
+            machine.unmap(mapping);
+            return Err(OutOfMemory);
+        }
+        self.common.gauges.node(node).mapped.add(mapping.len.0);
+        Ok(mapping)
+    }
+
+    fn unmap(&mut self, mapping: Mapping) {
+        self.common
+            .gauges
+            .node(mapping.node)
+            .mapped
+            .sub(mapping.len.0);
+        if let Some(books) = self.nodes.get_mut(mapping.node.index()) {
+            books.room.forget();
+        }
+        self.common.machine.unmap(mapping);
+    }
+
+    /// Unmaps the empty regions of a node beyond the first `keep`; returns the bytes.
+    fn unmap_empty(&mut self, node: NodeId, keep: usize) -> Bytes {
+        let mut bytes = Bytes::ZERO;
+        while let Some(index) = self.empty_region(node, keep) {
+            let books = self.nodes.get_mut(node.index());
+            let Some(id) = books.map(|books| books.regions.remove(index)) else {
+                break;
+            };
+            bytes += self.remove_region(node, id);
+        }
+        bytes
+    }
+
+    /// The place of an empty region in the node's list, after `skip` others.
+    fn empty_region(&self, node: NodeId, skip: usize) -> Option<usize> {
+        let books = self.nodes.get(node.index())?;
+        if books.empty_regions <= skip {
+            return None;
+        }
+        let is_empty = |id: u16| {
+            self.regions
+                .get(id.into())
+                .is_some_and(|region| region.slabs == 0)
+        };
+        let mut empty = books
+            .regions
+            .iter()
+            .enumerate()
+            .filter(|(_, id)| is_empty(**id));
+        empty.nth(skip).map(|(index, _)| index)
+    }
+
+    fn remove_region(&mut self, node: NodeId, id: u16) -> Bytes {
+        let region = self.regions.remove(id.into());
+        let Some(mapping) = region.and_then(Region::into_mapping) else {
+            return Bytes::ZERO;
+        };
+        let len = mapping.len;
+        if let Some(books) = self.nodes.get_mut(node.index()) {
+            books.empty_regions -= 1;
+            books.region_bytes -= len;
+        }
+        self.unmap(mapping);
+        len
+    }
+
+    /// A mapping for one large block; its base and its bytes.
+    pub(super) fn map_large(
+        &mut self,
+        node: NodeId,
+        len: Bytes,
+    ) -> Result<(NonNull<u8>, Bytes), OutOfMemory> {
+        self.room_for(node, len, len)?;
+        let id = self.larges.insert(Large::default())?;
+        // One entry for the first unit is enough: a large block is known by its start.
+        let Ok(mapping) = self.map(node, len, Bytes::from(UNIT), Bytes(1)) else {
+            self.larges.remove(id);
+            return self.refuse(node, len);
+        };
+        let (base, len) = (mapping.base, mapping.len);
+        self.table.set(base.addr().get(), Tenant::Large(id));
+        self.common.gauges.node(node).held.add(len.0);
+        if let Some(place) = self.larges.get_mut(id) {
+            place.mapping = Some(mapping);
+        }
+        Ok((base, len))
+    }
+
+    /// Gives a large block's mapping back; its bytes.
+    pub(super) fn unmap_large(&mut self, id: u32) -> Option<Bytes> {
+        let mapping = self.larges.remove(id)?.mapping?;
+        let len = mapping.len;
+        self.table.set(mapping.base.addr().get(), Tenant::Nothing);
+        self.common.gauges.node(mapping.node).held.sub(len.0);
+        self.unmap(mapping);
+        Some(len)
+    }
+
+    /// Gives back what lies empty: current slabs without blocks, empty regions beyond one a node,
+    /// and the OS pages of units that slabs left, a bounded number of runs a call. Returns the
+    /// bytes; none when there is no more to give.
+    pub(super) fn trim(&mut self) -> Bytes {
+        let mut bytes = Bytes::ZERO;
+        for node in (0..self.nodes.len()).filter_map(NodeId::new) {
+            self.release_empty_currents(node);
+            bytes += self.unmap_empty(node, 1);
+        }
+        let mut runs_left = TRIM_RUNS_MAX;
+        for region in self.regions.iter_mut() {
+            let (runs, given) = region.discard_dirty(self.common.machine, runs_left);
+            runs_left -= runs;
+            bytes += given;
+        }
+        bytes
+    }
+}
