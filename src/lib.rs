@@ -3,13 +3,11 @@
 //! The floors, bottom to top, stand in `src/README.md`.
 
 pub mod config;
-pub mod ids;
-pub mod machine;
-pub mod pool;
 pub mod heat;
 pub mod ids;
 pub mod machine;
 pub mod placement;
+pub mod pool;
 pub mod value;
 
 #[cfg(test)]
