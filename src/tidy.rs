@@ -252,11 +252,11 @@ fn imports(path: &str, code: &str) -> Vec<(usize, String)> {
     for (at, _) in code.match_indices(&climb) {
         let rest = &code[at + climb.len()..];
         if !code[..at].ends_with([':', '_']) && !rest.starts_with("super") && depth_of(path) > 0 {
-            found.extend(
-                heads(rest)
-                    .into_iter()
-                    .map(|head| (line_of(code, at), head)),
-            );
+            // In a module within the file the same chain ends lower: only floors count.
+            let floors = heads(rest)
+                .into_iter()
+                .filter(|head| floor_of(head).is_some());
+            found.extend(floors.map(|head| (line_of(code, at), head)));
         }
     }
     found

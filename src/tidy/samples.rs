@@ -50,6 +50,10 @@ fn downward_imports_and_those_of_tests_are_fine() {
         "value/string.rs",
         "// crate::redis\nmod a { pub(crate) fn f() {} }",
     );
+    good(
+        "machine/simulated.rs",
+        "mod mapped { use super::super::linux::X; }",
+    );
     good("lib.rs", "use crate::command;");
 }
 
