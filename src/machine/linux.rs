@@ -412,8 +412,10 @@ impl Machine for LinuxMachine {
         let Some(info) = info else { return Bytes::ZERO };
         let memory = self.memory.iter().find(|(id, _)| *id == node);
         let free = memory.and_then(|(_, memory)| memory.available());
-        // Where the kernel does not say, nothing but the capacity bounds: rather full than mute.
-        free.unwrap_or(info.capacity).min(self.cgroup.headroom())
+        // The capacity bounds too: it is all there is where the kernel does not say, and memory
+        // plugged in later is not ours to count on.
+        let free = free.unwrap_or(info.capacity).min(info.capacity);
+        free.min(self.cgroup.headroom())
     }
 
     fn residency(&self, pages: &[usize], answers: &mut [Residency]) {
@@ -727,7 +729,7 @@ mod tests {
         let capacity = machine.topology.node(node).unwrap().capacity;
         let room = machine.room(node);
         assert!(
-            room > Bytes::ZERO && room < capacity,
+            room > Bytes::ZERO && room <= capacity,
             "{room} of {capacity}"
         );
         let cpu_node = machine.current_cpu_node().unwrap();
