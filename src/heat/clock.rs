@@ -19,7 +19,7 @@
 //! tells how many have passed.
 //!
 //! ```text
-//! invariant: starts[0] is the youngest; ages of starts never fall: age(starts[i]) <= age(starts[i+1])
+//! invariant: starts[0] is the youngest, and age(starts[i]) <= age(starts[i + 1])
 //! ```
 
 use super::level::{decay_ticks, DecayTicks};
@@ -234,7 +234,11 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig {
+            cases: 64,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
 
         /// Eras since a stamp are the eras that began after it, counted one by one, across the
         /// wrap of the ticks too.

@@ -26,8 +26,20 @@
 //! in 1/256 octaves. The first two terms are a frequency that halves each era; the last one is
 //! the frequency one would guess from the age alone (a key seen `age` ago comes about every
 //! `age`). Adding logarithms multiplies the guesses, so that neither needs a scale of its own.
-//! Rejected: pure frequency, which loses the keys that real traces visit in bursts; and pure
+//! Rejected: pure frequency, which loses the keys that real traffic visits in bursts; and pure
 //! recency, which lets each scan through.
+//!
+//! Measured by swapping a far key in on access when its score is an octave above the coldest of
+//! eight near ones, an eighth of the keys near; near hits in percent, swaps per 1,000 requests:
+//!
+//! ```text
+//! weight          0            1/4          1/2          1
+//! orm-busy     77.9   14    83.1   42    87.6   74    89.9  100    (cache2k traces,
+//! web07        50.3   23    56.3  178    59.1  396    58.6  410     headissue GmbH, CC-BY 4.0)
+//! Zipf .99     79.5   10    79.5   66    78.6  161    77.3  226
+//! ```
+//!
+//! The swaps of this naive mover are what a strategy's hysteresis is for; the score only ranks.
 
 mod clock;
 mod counter;
