@@ -420,3 +420,186 @@ fn thread_token() -> usize {
     thread_local!(static MARK: Cell<u8> = const { Cell::new(0) });
     MARK.with(|mark| std::ptr::from_ref(mark).addr())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_machine::{bench, node, Bench};
+    use super::*;
+    use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+    use std::sync::OnceLock;
+    use std::thread;
+
+    /// A second block for the same bytes: what a bug in a caller would make.
+    fn twin(block: &Block) -> Block {
+        Block {
+            ptr: block.ptr,
+            ..*block
+        }
+    }
+
+    fn on_another_thread(work: impl FnOnce() + Send) {
+        thread::scope(|scope| {
+            scope.spawn(work);
+        });
+    }
+
+    fn two_blocks(size: usize) -> (Bench, Block, Block) {
+        let bench = bench(&[Bytes::mib(64), Bytes::mib(64)]);
+        let first = bench.pool.alloc(size, &[node(0)]).unwrap();
+        let second = bench.pool.alloc(size, &[node(0)]).unwrap();
+        (bench, first, second)
+    }
+
+    #[test]
+    fn a_block_survives_the_way_through_a_pointer() {
+        for size in [100, 100_000] {
+            let (bench, mut block, other) = two_blocks(size);
+            block.bytes_mut().fill(7);
+            let (class, node, capacity) = (block.class(), block.node(), block.capacity());
+            let ptr = block.into_raw();
+            // SAFETY: the pointer came from a living block a line above, with its class and node.
+            let block = unsafe { Block::from_raw(ptr, class.as_byte(), node.as_byte()) };
+            assert_eq!(block.capacity(), capacity);
+            assert!(block.bytes().iter().all(|byte| *byte == 7));
+            [block, other]
+                .into_iter()
+                .for_each(|block| bench.pool.free(block));
+            bench.check_all_home();
+        }
+    }
+
+    #[test]
+    fn a_double_free_is_counted_and_ignored() {
+        for size in [100, 100_000] {
+            let (bench, block, other) = two_blocks(size);
+            let twin = twin(&block);
+            bench.pool.free(block);
+            bench.pool.free(twin);
+            assert_eq!(bench.pool.faults(), 1);
+            bench.check();
+            bench.pool.free(other);
+            bench.check_all_home();
+        }
+    }
+
+    #[test]
+    fn a_double_free_abroad_is_counted_and_ignored() {
+        for size in [100, 100_000] {
+            let (bench, block, other) = two_blocks(size);
+            let (twin, pool) = (twin(&block), bench.pool);
+            on_another_thread(|| {
+                pool.free(block);
+                pool.free(twin);
+                pool.free(other);
+            });
+            assert_eq!(pool.faults(), 1);
+            bench.check();
+            bench.check_all_home();
+        }
+    }
+
+    #[test]
+    fn a_double_free_here_and_abroad_keeps_the_account() {
+        let (bench, block, other) = two_blocks(100);
+        let (twin, pool) = (twin(&block), bench.pool);
+        on_another_thread(|| pool.free(block));
+        pool.free(twin);
+        pool.drain(9);
+        assert_eq!(pool.faults(), 1);
+        bench.check();
+        pool.free(other);
+        bench.check_all_home();
+    }
+
+    #[test]
+    fn a_block_written_after_it_was_freed_abroad_breaks_no_more_than_the_chain() {
+        let (bench, block, other) = two_blocks(100);
+        let (mut twin, pool) = (twin(&block), bench.pool);
+        on_another_thread(|| pool.free(block));
+        twin.bytes_mut().fill(0x41);
+        assert_eq!(pool.drain(9), 1);
+        assert_eq!(pool.faults(), 1);
+        pool.free(other);
+        bench.check();
+    }
+
+    #[test]
+    fn a_pointer_that_is_no_block_is_counted_and_ignored() {
+        let (bench, block, other) = two_blocks(100);
+        let stranger = |offset: usize, class: SizeClass, node: NodeId| Block {
+            ptr: super::super::slab::offset_ptr(block.ptr, offset),
+            class,
+            node,
+        };
+        let class = block.class();
+        let wrong = [
+            stranger(16, class, node(0)),
+            stranger(1, class, node(0)),
+            stranger(1 << 40, class, node(0)),
+            stranger(0, SizeClass::of(400), node(0)),
+            stranger(0, SizeClass::LARGE, node(0)),
+            stranger(0, SizeClass::from_byte(200), node(0)),
+            stranger(0, class, node(1)),
+            stranger(0, class, node(63)),
+        ];
+        let count = wrong.len() as u64;
+        wrong.into_iter().for_each(|wrong| bench.pool.free(wrong));
+        assert_eq!(bench.pool.faults(), count);
+        bench.check();
+        [block, other]
+            .into_iter()
+            .for_each(|block| bench.pool.free(block));
+        bench.check_all_home();
+    }
+
+    #[test]
+    fn a_block_of_another_pool_is_counted_and_ignored() {
+        for size in [100, 100_000] {
+            let (ours, _theirs) = (two_blocks(size), ());
+            let (bench, block, other) = ours;
+            let stranger = super::super::test_machine::bench(&[Bytes::mib(64)]);
+            let (twin, twin_abroad, pool) = (twin(&block), twin(&other), stranger.pool);
+            pool.free(twin);
+            on_another_thread(|| pool.free(twin_abroad));
+            pool.drain(9);
+            assert_eq!(pool.faults(), 2);
+            stranger.check_all_home();
+            [block, other]
+                .into_iter()
+                .for_each(|block| bench.pool.free(block));
+            bench.check_all_home();
+        }
+    }
+
+    /// A meter that breaks its contract.
+    #[derive(Default)]
+    struct Meddler {
+        pool: OnceLock<PoolHandle>,
+        sum: AtomicI64,
+    }
+
+    impl Meter for Meddler {
+        fn charge(&self, delta: i64) {
+            self.sum.fetch_add(delta, Relaxed);
+            if let Some(pool) = self.pool.get() {
+                assert!(pool.alloc(16, &[node(0)]).is_err());
+                assert!(pool.check().is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn a_meter_that_calls_back_is_served_like_a_foreign_thread() {
+        let meter: &'static Meddler = Box::leak(Box::default());
+        let pool = PoolHandle::new(bench(&[Bytes::mib(64)]).machine, meter);
+        meter.pool.set(pool).ok();
+        let block = pool.alloc(8192, &[node(0)]).unwrap();
+        assert_eq!(
+            (pool.stray_allocations(), meter.sum.load(Relaxed)),
+            (1, 8192)
+        );
+        pool.free(block);
+        assert_eq!((pool.stray_allocations(), meter.sum.load(Relaxed)), (2, 0));
+        pool.check().unwrap();
+    }
+}
