@@ -19,29 +19,19 @@ use super::class::SizeClass;
 use super::gauge::{Gauges, NodeUsage};
 use super::large::HEADER;
 use super::owner::{Common, Owner};
+use super::piece::Piece;
 use super::remote_free::{Chain, Key, RemoteStack};
-use super::slab::Piece;
 use super::{Meter, OutOfMemory};
 use crate::ids::{Bytes, NodeId};
 use crate::machine::{os_page, Machine, Mapping};
 use std::cell::{Cell, UnsafeCell};
 use std::ptr::NonNull;
 
-/// The node that a byte which is no node stands for.
-pub(super) const FIRST_NODE: NodeId = match NodeId::new(0) {
-    Some(node) => node,
-    None => unreachable!(),
-};
-
 /// The bytes of one value on one node: unique, and given back by its owner with
 /// [`PoolHandle::free`]. Its bytes are always initialised: zero, or what an earlier block held.
 #[must_use = "a block that is dropped is lost"]
 #[derive(Debug)]
-pub struct Block {
-    ptr: NonNull<u8>,
-    class: SizeClass,
-    node: NodeId,
-}
+pub struct Block(Piece);
 
 // SAFETY: a block is the only way to its bytes, which are memory of the whole process.
 unsafe impl Send for Block {}
@@ -65,31 +55,31 @@ impl Block {
     #[inline]
     #[must_use]
     pub const fn node(&self) -> NodeId {
-        self.node
+        self.0.node()
     }
 
     /// Its size class.
     #[inline]
     #[must_use]
     pub const fn class(&self) -> SizeClass {
-        self.class
+        self.0.class()
     }
 
     /// Its first byte's address, for asking where it lies.
     #[inline]
     #[must_use]
     pub fn addr(&self) -> usize {
-        self.ptr.addr().get()
+        self.0.addr()
     }
 
     /// How many bytes it has.
     #[inline]
     #[must_use]
     pub fn capacity(&self) -> usize {
-        if self.class.is_large() {
+        if self.class().is_large() {
             self.size() - HEADER
         } else {
-            self.class.size()
+            self.class().size()
         }
     }
 
@@ -97,10 +87,10 @@ impl Block {
     #[inline]
     #[must_use]
     pub fn size(&self) -> usize {
-        if self.class.is_large() {
+        if self.class().is_large() {
             self.large_header().len as usize
         } else {
-            self.class.size()
+            self.class().size()
         }
     }
 
@@ -110,7 +100,7 @@ impl Block {
     pub fn bytes(&self) -> &[u8] {
         let capacity = self.capacity();
         // SAFETY: the pool gave out `capacity` initialised bytes, and to this block alone.
-        unsafe { std::slice::from_raw_parts(self.ptr.as_ptr(), capacity) }
+        unsafe { std::slice::from_raw_parts(self.0.ptr.as_ptr(), capacity) }
     }
 
     /// Its bytes, for writing.
@@ -119,14 +109,14 @@ impl Block {
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         let capacity = self.capacity();
         // SAFETY: the pool gave out `capacity` initialised bytes, and to this block alone.
-        unsafe { std::slice::from_raw_parts_mut(self.ptr.as_ptr(), capacity) }
+        unsafe { std::slice::from_raw_parts_mut(self.0.ptr.as_ptr(), capacity) }
     }
 
     /// Gives ownership up for a pointer; class and node must be kept beside it.
     #[inline]
     #[must_use]
     pub const fn into_raw(self) -> NonNull<u8> {
-        self.ptr
+        self.0.ptr
     }
 
     /// Takes ownership back.
@@ -137,53 +127,32 @@ impl Block {
     /// * No other block with this pointer is alive.
     #[inline]
     pub const unsafe fn from_raw(ptr: NonNull<u8>, class: u8, node: u8) -> Self {
-        let node = match NodeId::new(node as usize) {
-            Some(node) => node,
-            None => FIRST_NODE,
-        };
-        Self {
-            ptr,
-            class: SizeClass::from_byte(class),
-            node,
-        }
-    }
-
-    /// A block that the owner's books just gave out.
-    #[inline]
-    fn fresh(piece: Piece, size: usize, key: Key) -> Self {
-        let Piece { ptr, class, node } = piece;
-        if class.is_large() {
-            let header = LargeHeader {
-                len: size as u64,
-                seal: large_seal(key, ptr, size as u64),
-            };
-            // SAFETY: the books leave 16 bytes in front of a large block, which nobody else has.
-            unsafe { header_ptr(ptr).write(header) };
-        }
-        Self { ptr, class, node }
+        Self(Piece::tagged(ptr, Piece::tag_of(class, node)))
     }
 
     fn large_header(&self) -> LargeHeader {
-        // SAFETY: this block is large, so `fresh` wrote a header in front of it, in the same
-        // mapping, and no slice over a block reaches it.
-        unsafe { header_ptr(self.ptr).read() }
+        // SAFETY: a header was written in front of this block when it was given out large, in the
+        // same mapping, and no slice over a block reaches it.
+        unsafe { header_ptr(self.0.ptr).read() }
     }
 
-    const fn piece(&self) -> Piece {
-        Piece {
-            ptr: self.ptr,
-            class: self.class,
-            node: self.node,
-        }
+    /// Notes the bytes of the mapping in front of a large block.
+    fn seal_large(&mut self, len: usize, key: Key) {
+        let header = LargeHeader {
+            len: len as u64,
+            seal: large_seal(key, self.0.ptr, len as u64),
+        };
+        // SAFETY: the books leave 16 bytes in front of a large block, which nobody else has.
+        unsafe { header_ptr(self.0.ptr).write(header) };
     }
 
     /// Gives the OS pages of a large block back, all but the first.
     fn discard_pages(&self, machine: &dyn Machine) {
         let len = self.size();
         let mapping = Mapping {
-            base: header_ptr(self.ptr).cast(),
+            base: header_ptr(self.0.ptr).cast(),
             len: Bytes::from(len),
-            node: self.node,
+            node: self.node(),
         };
         machine.discard(&mapping, os_page().as_usize()..len);
     }
@@ -265,8 +234,18 @@ impl PoolHandle {
             self.0.common.gauges.stray();
             return Err(OutOfMemory);
         };
-        let (piece, size) = given?;
-        Ok(Block::fresh(piece, size, self.0.key))
+        let block = Block(given?);
+        if block.class().is_large() {
+            return self.finish_large(block);
+        }
+        Ok(block)
+    }
+
+    #[cold]
+    fn finish_large(self, mut block: Block) -> Result<Block, OutOfMemory> {
+        let len = self.with_books(|books| books.claimed_size(block.0));
+        block.seal_large(len.ok_or(OutOfMemory)?, self.0.key);
+        Ok(block)
     }
 
     /// Takes a block back, from any thread. The meter knows before this returns, to within 4 KiB on
@@ -274,7 +253,7 @@ impl PoolHandle {
     /// free already, is ignored and counted in [`PoolHandle::faults`].
     #[inline]
     pub fn free(self, block: Block) {
-        if self.with_books(|books| books.free(block.piece())).is_none() {
+        if self.with_books(|books| books.free(block.0)).is_none() {
             self.free_abroad(block);
         }
     }
@@ -287,19 +266,19 @@ impl PoolHandle {
             stack,
         } = self.0.common;
         let size = block.size();
-        if block.class.is_large() {
-            if block.large_header().seal != large_seal(self.0.key, block.ptr, size as u64) {
+        if block.class().is_large() {
+            if block.large_header().seal != large_seal(self.0.key, block.0.ptr, size as u64) {
                 return gauges.fault();
             }
             block.discard_pages(*machine);
         }
-        gauges.left_abroad(block.node, size);
+        gauges.left_abroad(block.node(), size);
         // SAFETY: the block is ours alone and its right ends here; blocks are at least 16
         // initialised bytes, aligned to 16, and stay mapped until the owner takes them back.
-        if unsafe { stack.push(block.piece()) } {
+        if unsafe { stack.push(block.0) } {
             self.0.meter.charge(-(size as i64));
         } else {
-            gauges.never_left(block.node, size);
+            gauges.never_left(block.node(), size);
             gauges.fault();
         }
     }
@@ -431,10 +410,7 @@ mod tests {
 
     /// A second block for the same bytes: what a bug in a caller would make.
     fn twin(block: &Block) -> Block {
-        Block {
-            ptr: block.ptr,
-            ..*block
-        }
+        Block(block.0)
     }
 
     fn on_another_thread(work: impl FnOnce() + Send) {
@@ -526,10 +502,9 @@ mod tests {
     #[test]
     fn a_pointer_that_is_no_block_is_counted_and_ignored() {
         let (bench, block, other) = two_blocks(100);
-        let stranger = |offset: usize, class: SizeClass, node: NodeId| Block {
-            ptr: super::super::slab::offset_ptr(block.ptr, offset),
-            class,
-            node,
+        let stranger = |offset: usize, class: SizeClass, node: NodeId| {
+            let ptr = super::super::piece::offset_ptr(block.0.ptr, offset);
+            Block(Piece::new(ptr, class, node))
         };
         let class = block.class();
         let wrong = [

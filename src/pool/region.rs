@@ -12,7 +12,7 @@
 //! lowest fit without a second structure to keep in step.
 
 use super::class::{Rank, RANKS, UNIT};
-use super::slab::offset_ptr;
+use super::piece::offset_ptr;
 use super::OutOfMemory;
 use crate::ids::{Bytes, NodeId};
 use crate::machine::{Machine, Mapping};

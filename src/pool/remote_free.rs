@@ -17,9 +17,7 @@
 //! Rejected: a locked list (a command would wait for a background thread), and a channel (memory
 //! for each message in the one situation that is about giving memory back).
 
-use super::class::SizeClass;
-use super::slab::Piece;
-use crate::ids::NodeId;
+use super::piece::Piece;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -62,23 +60,20 @@ impl Key {
         word ^ (word >> 31)
     }
 
-    /// The seal of a link: 48 bits of hash, class, node.
-    fn seal(self, at: NonNull<u8>, next: *mut u8, class: u8, node: u8) -> u64 {
-        let tail = u64::from(class) << 8 | u64::from(node);
-        let hash = self.hash(at.addr().get() as u64 ^ tail << 48, next.addr() as u64);
-        hash << 16 | tail
+    /// The seal of a link: 48 bits of hash, then the tag.
+    fn seal(self, at: NonNull<u8>, next: *mut u8, tag: u16) -> u64 {
+        let hash = self.hash(
+            at.addr().get() as u64 ^ u64::from(tag) << 48,
+            next.addr() as u64,
+        );
+        hash << 16 | u64::from(tag)
     }
 
     /// The piece whose link this is, if the seal is right.
     fn unseal(self, at: NonNull<u8>, link: Link) -> Option<Piece> {
-        let [node, class, ..] = link.seal.to_le_bytes();
-        let right = link.seal == self.seal(at, link.next, class, node);
-        let node = NodeId::new(usize::from(node)).filter(|_| right)?;
-        Some(Piece {
-            ptr: at,
-            class: SizeClass::from_byte(class),
-            node,
-        })
+        let tag = link.seal as u16;
+        let right = link.seal == self.seal(at, link.next, tag);
+        right.then_some(Piece::tagged(at, tag))
     }
 }
 
@@ -118,8 +113,7 @@ impl RemoteStack {
         }
         let mut next = self.head.load(Ordering::Relaxed);
         loop {
-            let (class, node) = (piece.class.as_byte(), piece.node.as_byte());
-            let seal = self.key.seal(piece.ptr, next, class, node);
+            let seal = self.key.seal(piece.ptr, next, piece.tag());
             // SAFETY: as above, and writable; the block is not on the stack yet.
             unsafe { at.write(Link { next, seal }) };
             let pushed = self.head.compare_exchange_weak(
@@ -193,16 +187,17 @@ impl Chain {
 
 #[cfg(test)]
 mod tests {
+    use super::super::class::SizeClass;
     use super::*;
+    use crate::ids::NodeId;
     use std::thread;
 
     /// Sixteen bytes that may be a block.
     fn blocks(count: usize) -> Vec<Piece> {
         let memory: &'static mut [u128] = vec![0u128; count].leak();
-        let piece = |block: &'static mut u128| Piece {
-            ptr: NonNull::from(block).cast(),
-            class: SizeClass::of(16),
-            node: NodeId::new(5).unwrap(),
+        let piece = |block: &'static mut u128| {
+            let node = NodeId::new(5).unwrap();
+            Piece::new(NonNull::from(block).cast(), SizeClass::of(16), node)
         };
         memory.iter_mut().map(piece).collect()
     }

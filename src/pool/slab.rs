@@ -22,8 +22,8 @@
 
 use super::arena::Arena;
 use super::class::{SizeClass, BLOCKS_MAX};
+use super::piece::{offset_ptr, FIRST_NODE};
 use crate::ids::NodeId;
-use std::num::NonZeroUsize;
 use std::ptr::NonNull;
 
 const WORDS_INLINE: usize = 4;
@@ -33,20 +33,6 @@ pub(super) const NO_SLAB: u32 = u32::MAX;
 
 /// The bitmap words of a slab beyond its 256th block.
 pub(super) type Spill = [u64; WORDS_SPILLED];
-
-/// What the pool hands out and takes back: plain words, no owner.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Piece {
-    pub(super) ptr: NonNull<u8>,
-    pub(super) class: SizeClass,
-    pub(super) node: NodeId,
-}
-
-/// The piece `offset` bytes after `base`, with the provenance of `base`.
-#[inline]
-pub(super) fn offset_ptr(base: NonNull<u8>, offset: usize) -> NonNull<u8> {
-    base.map_addr(|addr| addr.checked_add(offset).unwrap_or(NonZeroUsize::MAX))
-}
 
 /// Where a slab stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -107,7 +93,7 @@ impl Default for Slab {
             region: 0,
             live: 0,
             class: SizeClass::LARGE,
-            node: super::handle::FIRST_NODE,
+            node: FIRST_NODE,
             place: Place::Vacant,
             hint: 0,
         }
@@ -263,10 +249,11 @@ impl Slab {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::num::NonZeroUsize;
 
     fn slab_of(class: SizeClass, spills: &mut Arena<Spill>) -> Slab {
         let base = NonNull::<u8>::dangling().map_addr(|_| NonZeroUsize::new(1 << 30).unwrap());
-        let mut slab = Slab::new(base, class, super::super::handle::FIRST_NODE, 0);
+        let mut slab = Slab::new(base, class, FIRST_NODE, 0);
         slab.spill = spills.insert(Slab::fresh_spill(class)).unwrap();
         slab.place = Place::Current;
         slab
