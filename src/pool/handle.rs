@@ -530,8 +530,7 @@ mod tests {
     #[test]
     fn a_block_of_another_pool_is_counted_and_ignored() {
         for size in [100, 100_000] {
-            let (ours, _theirs) = (two_blocks(size), ());
-            let (bench, block, other) = ours;
+            let (bench, block, other) = two_blocks(size);
             let stranger = super::super::test_machine::bench(&[Bytes::mib(64)]);
             let (twin, twin_abroad, pool) = (twin(&block), twin(&other), stranger.pool);
             pool.free(twin);

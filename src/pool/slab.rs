@@ -110,6 +110,14 @@ fn full_word(word: usize, blocks: usize) -> u64 {
     }
 }
 
+/// Clears the lowest set bit and returns its number.
+#[inline]
+fn take_lowest(bits: &mut u64) -> usize {
+    let bit = bits.trailing_zeros() as usize;
+    *bits &= *bits - 1;
+    bit
+}
+
 impl Slab {
     /// Whether slabs of the class need a [`Spill`].
     pub(super) fn spills(class: SizeClass) -> bool {
@@ -148,22 +156,40 @@ impl Slab {
     /// The first free block, taken; nothing where none is free.
     #[inline]
     pub(super) fn take(&mut self, spills: &mut Arena<Spill>) -> Option<NonNull<u8>> {
+        let word = usize::from(self.hint);
+        match self.bits.get_mut(word) {
+            Some(bits) if *bits != 0 => {
+                let bit = take_lowest(bits);
+                Some(self.give_out(word, bit))
+            }
+            _ => self.take_further(spills),
+        }
+    }
+
+    /// The same from the words after the hint, spilled ones too. Kept apart, so that the common
+    /// path needs no registers for it.
+    #[inline(never)]
+    fn take_further(&mut self, spills: &mut Arena<Spill>) -> Option<NonNull<u8>> {
         let words = self.class.words();
         for word in usize::from(self.hint)..words {
             let bits = self.word_mut(word, spills)?;
             if *bits != 0 {
-                let block = word * 64 + bits.trailing_zeros() as usize;
-                *bits &= *bits - 1;
+                let bit = take_lowest(bits);
                 self.hint = word as u8;
-                self.live += 1;
-                return Some(offset_ptr(self.base, block * self.class.size()));
+                return Some(self.give_out(word, bit));
             }
         }
         self.hint = words as u8;
         None
     }
 
-    /// Whether `addr` lies in this slab, by distance from its base.
+    #[inline]
+    fn give_out(&mut self, word: usize, bit: usize) -> NonNull<u8> {
+        self.live += 1;
+        offset_ptr(self.base, (word * 64 + bit) * self.class.size())
+    }
+
+    /// How far an address lies behind the slab's base: beyond the slab's end where it lies elsewhere.
     #[inline]
     pub(super) fn offset_of(&self, addr: usize) -> usize {
         addr.wrapping_sub(self.base.addr().get())
