@@ -82,17 +82,15 @@ impl<T: Default> Arena<T> {
     /// Adds one chunk of vacant places, lowest number on top of the free list.
     fn grow(&mut self) -> Result<(), OutOfMemory> {
         let first = self.chunks.len() * CHUNK;
-        let ids = u32::try_from(first)
-            .ok()
-            .zip(u32::try_from(first + CHUNK).ok());
-        let (low, high) = ids.ok_or(OutOfMemory)?;
+        // Half of the numbers: the address table keeps a bit beside them.
+        let high = i32::try_from(first + CHUNK).map_err(|_| OutOfMemory)?;
         self.chunks.try_reserve(1)?;
         self.free.try_reserve(first + CHUNK)?;
         let mut chunk = Vec::new();
         chunk.try_reserve_exact(CHUNK)?;
         chunk.resize_with(CHUNK, T::default);
         self.chunks.push(chunk);
-        self.free.extend((low..high).rev());
+        self.free.extend((first as u32..high as u32).rev());
         Ok(())
     }
 }

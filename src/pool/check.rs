@@ -3,8 +3,10 @@
 use super::address::Tenant;
 use super::class::{SizeClass, UNIT};
 use super::owner::Owner;
+use super::region::Region;
 use super::slab::{Place, Slab, NO_SLAB};
 use crate::ids::NodeId;
+use std::collections::BTreeMap;
 
 /// Sums over everything that lies on one node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -30,8 +32,8 @@ impl Owner {
         self.check_regions()?;
         self.check_tenants()?;
         self.check_overlaps()?;
+        self.check_bins()?;
         for node in (0..self.nodes.len()).filter_map(NodeId::new) {
-            self.check_bins(node)?;
             self.check_spare(node)?;
             self.check_sums(node)?;
         }
@@ -62,34 +64,44 @@ impl Owner {
 
     /// `units = free units + units of the region's slabs`, which lie in it and are its own.
     fn check_regions(&self) -> Result<(), String> {
+        let mut used = BTreeMap::<u32, (usize, usize)>::new();
+        for (_, slab) in self.live_slabs() {
+            self.check_home(slab)?;
+            let (slabs, units) = used.entry(slab.region.into()).or_default();
+            *slabs += 1;
+            *units += slab.class.rank().units();
+        }
         for (id, region) in self.regions.iter() {
-            let slabs = || {
-                self.live_slabs()
-                    .filter(|(_, slab)| u32::from(slab.region) == id)
-            };
-            let used: usize = slabs().map(|(_, slab)| slab.class.rank().units()).sum();
-            let count = slabs().count();
-            ensure(used + region.free_units() == region.units(), || {
-                format!("region {id}: {used} used + free != {}", region.units())
+            let (slabs, units) = used.remove(&id).unwrap_or_default();
+            ensure(slabs == region.slabs, || {
+                format!("region {id}: {slabs} slabs, {} counted", region.slabs)
             })?;
-            ensure(count == region.slabs, || {
-                format!("region {id}: {count} slabs, {} counted", region.slabs)
+            ensure(units + region.free_units() == region.units(), || {
+                format!("region {id}: {units} used + free != {}", region.units())
             })?;
-            for (_, slab) in slabs() {
-                let unit = region.unit_of(slab.base.addr().get());
-                let inside = unit.is_some_and(|unit| {
-                    let units = unit..unit + slab.class.rank().units();
-                    let aligned = unit % slab.class.rank().units() == 0;
-                    aligned
-                        && units.end <= region.units()
-                        && !units.into_iter().any(|u| region.is_free(u))
-                });
-                ensure(inside && region.node() == Some(slab.node), || {
-                    format!("region {id}: slab {:?} is not in it", slab.base)
-                })?;
-            }
+            region
+                .check()
+                .map_err(|broken| format!("region {id}: {broken}"))?;
         }
         Ok(())
+    }
+
+    /// A slab lies in its region, aligned, on units that are taken, on the region's node.
+    fn check_home(&self, slab: &Slab) -> Result<(), String> {
+        let rank = slab.class.rank();
+        let inside = self.regions.get(slab.region.into()).is_some_and(|region| {
+            let Some(unit) = region.unit_of(slab.base.addr().get()) else {
+                return false;
+            };
+            let mut units = unit..unit + rank.units();
+            unit % rank.units() == 0
+                && units.end <= region.units()
+                && region.node() == Some(slab.node)
+                && units.all(|unit| !region.is_free(unit))
+        });
+        ensure(inside, || {
+            format!("slab {:?} is not in its region", slab.base)
+        })
     }
 
     /// The address table leads to each slab from each of its units, to each large block, and to
@@ -132,35 +144,41 @@ impl Owner {
     }
 
     /// Each partial slab is on the list of its bin once, each current one is its bin's.
-    fn check_bins(&self, node: NodeId) -> Result<(), String> {
-        for class in SizeClass::all() {
-            let Some(bin) = self
-                .nodes
-                .get(node.index())
-                .and_then(|books| books.bin(class))
-            else {
-                return Err(format!("node {node} has no bin for {class:?}"));
-            };
-            let count = |place: Place| {
-                let mine = |slab: &Slab| slab.node == node && slab.class == class;
-                self.live_slabs()
-                    .filter(|(_, slab)| mine(slab) && slab.place == place)
-                    .count()
-            };
-            let current = self.slabs.get(bin.current);
-            let right = current.is_none_or(|slab| {
-                slab.place == Place::Current && slab.node == node && slab.class == class
-            });
-            ensure(
-                right && count(Place::Current) == usize::from(current.is_some()),
-                || format!("node {node} {class:?}: the current slab is not the bin's"),
-            )?;
-            let listed = self.walk_partial(node, class, bin.partial)?;
-            ensure(listed == count(Place::Partial), || {
-                format!("node {node} {class:?}: {listed} on the list of partial slabs")
-            })?;
+    fn check_bins(&self) -> Result<(), String> {
+        let mut counts = BTreeMap::<(NodeId, SizeClass), (usize, usize)>::new();
+        for (_, slab) in self.live_slabs() {
+            let (current, partial) = counts.entry((slab.node, slab.class)).or_default();
+            *current += usize::from(slab.place == Place::Current);
+            *partial += usize::from(slab.place == Place::Partial);
         }
-        Ok(())
+        for node in (0..self.nodes.len()).filter_map(NodeId::new) {
+            for class in SizeClass::all() {
+                let expected = counts.remove(&(node, class)).unwrap_or_default();
+                let found = self.count_bin(node, class)?;
+                ensure(found == expected, || {
+                    format!("node {node} {class:?}: {found:?} in the bin, {expected:?} in all")
+                })?;
+            }
+        }
+        ensure(counts.is_empty(), || "a slab without a bin".into())
+    }
+
+    /// How many slabs the bin leads to: current, partial.
+    fn count_bin(&self, node: NodeId, class: SizeClass) -> Result<(usize, usize), String> {
+        let bin = self
+            .nodes
+            .get(node.index())
+            .and_then(|books| books.bin(class));
+        let bin = bin.ok_or_else(|| format!("node {node} has no bin for {class:?}"))?;
+        let current = self.slabs.get(bin.current);
+        let right = current.is_none_or(|slab| {
+            slab.place == Place::Current && slab.node == node && slab.class == class
+        });
+        ensure(right, || {
+            format!("node {node} {class:?}: a wrong current slab")
+        })?;
+        let partial = self.walk_partial(node, class, bin.partial)?;
+        Ok((usize::from(current.is_some()), partial))
     }
 
     fn walk_partial(&self, node: NodeId, class: SizeClass, head: u32) -> Result<usize, String> {
@@ -200,8 +218,7 @@ impl Owner {
         ensure(listed && mine().count() == books.regions.len(), || {
             format!("node {node}: the list of regions is wrong")
         })?;
-        let len =
-            |region: &super::region::Region| region.mapping().map_or(0, |mapping| mapping.len.0);
+        let len = |region: &Region| region.mapping().map_or(0, |mapping| mapping.len.0);
         let bytes: u64 = mine().map(|(_, region)| len(region)).sum();
         ensure(bytes == books.region_bytes.0, || {
             format!(

@@ -248,7 +248,6 @@ impl Rank {
     }
 
     /// Every rank, smallest slab first.
-    #[cfg(test)]
     pub(super) fn all() -> impl Iterator<Item = Self> {
         (0..RANKS as u8).map(Self)
     }

@@ -19,29 +19,19 @@ use super::class::SizeClass;
 use super::gauge::{Gauges, NodeUsage};
 use super::large::HEADER;
 use super::owner::{Common, Owner};
+use super::piece::Piece;
 use super::remote_free::{Chain, Key, RemoteStack};
-use super::slab::Piece;
 use super::{Meter, OutOfMemory};
 use crate::ids::{Bytes, NodeId};
 use crate::machine::{os_page, Machine, Mapping};
 use std::cell::{Cell, UnsafeCell};
 use std::ptr::NonNull;
 
-/// The node that a byte which is no node stands for.
-pub(super) const FIRST_NODE: NodeId = match NodeId::new(0) {
-    Some(node) => node,
-    None => unreachable!(),
-};
-
 /// The bytes of one value on one node: unique, and given back by its owner with
 /// [`PoolHandle::free`]. Its bytes are always initialised: zero, or what an earlier block held.
 #[must_use = "a block that is dropped is lost"]
 #[derive(Debug)]
-pub struct Block {
-    ptr: NonNull<u8>,
-    class: SizeClass,
-    node: NodeId,
-}
+pub struct Block(Piece);
 
 // SAFETY: a block is the only way to its bytes, which are memory of the whole process.
 unsafe impl Send for Block {}
@@ -65,31 +55,31 @@ impl Block {
     #[inline]
     #[must_use]
     pub const fn node(&self) -> NodeId {
-        self.node
+        self.0.node()
     }
 
     /// Its size class.
     #[inline]
     #[must_use]
     pub const fn class(&self) -> SizeClass {
-        self.class
+        self.0.class()
     }
 
     /// Its first byte's address, for asking where it lies.
     #[inline]
     #[must_use]
     pub fn addr(&self) -> usize {
-        self.ptr.addr().get()
+        self.0.addr()
     }
 
     /// How many bytes it has.
     #[inline]
     #[must_use]
     pub fn capacity(&self) -> usize {
-        if self.class.is_large() {
+        if self.class().is_large() {
             self.size() - HEADER
         } else {
-            self.class.size()
+            self.class().size()
         }
     }
 
@@ -97,10 +87,10 @@ impl Block {
     #[inline]
     #[must_use]
     pub fn size(&self) -> usize {
-        if self.class.is_large() {
+        if self.class().is_large() {
             self.large_header().len as usize
         } else {
-            self.class.size()
+            self.class().size()
         }
     }
 
@@ -110,7 +100,7 @@ impl Block {
     pub fn bytes(&self) -> &[u8] {
         let capacity = self.capacity();
         // SAFETY: the pool gave out `capacity` initialised bytes, and to this block alone.
-        unsafe { std::slice::from_raw_parts(self.ptr.as_ptr(), capacity) }
+        unsafe { std::slice::from_raw_parts(self.0.ptr.as_ptr(), capacity) }
     }
 
     /// Its bytes, for writing.
@@ -119,14 +109,14 @@ impl Block {
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         let capacity = self.capacity();
         // SAFETY: the pool gave out `capacity` initialised bytes, and to this block alone.
-        unsafe { std::slice::from_raw_parts_mut(self.ptr.as_ptr(), capacity) }
+        unsafe { std::slice::from_raw_parts_mut(self.0.ptr.as_ptr(), capacity) }
     }
 
     /// Gives ownership up for a pointer; class and node must be kept beside it.
     #[inline]
     #[must_use]
     pub const fn into_raw(self) -> NonNull<u8> {
-        self.ptr
+        self.0.ptr
     }
 
     /// Takes ownership back.
@@ -137,53 +127,32 @@ impl Block {
     /// * No other block with this pointer is alive.
     #[inline]
     pub const unsafe fn from_raw(ptr: NonNull<u8>, class: u8, node: u8) -> Self {
-        let node = match NodeId::new(node as usize) {
-            Some(node) => node,
-            None => FIRST_NODE,
-        };
-        Self {
-            ptr,
-            class: SizeClass::from_byte(class),
-            node,
-        }
-    }
-
-    /// A block that the owner's books just gave out.
-    #[inline]
-    fn fresh(piece: Piece, size: usize, key: Key) -> Self {
-        let Piece { ptr, class, node } = piece;
-        if class.is_large() {
-            let header = LargeHeader {
-                len: size as u64,
-                seal: large_seal(key, ptr, size as u64),
-            };
-            // SAFETY: the books leave 16 bytes in front of a large block, which nobody else has.
-            unsafe { header_ptr(ptr).write(header) };
-        }
-        Self { ptr, class, node }
+        Self(Piece::tagged(ptr, Piece::tag_of(class, node)))
     }
 
     fn large_header(&self) -> LargeHeader {
-        // SAFETY: this block is large, so `fresh` wrote a header in front of it, in the same
-        // mapping, and no slice over a block reaches it.
-        unsafe { header_ptr(self.ptr).read() }
+        // SAFETY: a header was written in front of this block when it was given out large, in the
+        // same mapping, and no slice over a block reaches it.
+        unsafe { header_ptr(self.0.ptr).read() }
     }
 
-    const fn piece(&self) -> Piece {
-        Piece {
-            ptr: self.ptr,
-            class: self.class,
-            node: self.node,
-        }
+    /// Notes the bytes of the mapping in front of a large block.
+    fn seal_large(&mut self, len: usize, key: Key) {
+        let header = LargeHeader {
+            len: len as u64,
+            seal: large_seal(key, self.0.ptr, len as u64),
+        };
+        // SAFETY: the books leave 16 bytes in front of a large block, which nobody else has.
+        unsafe { header_ptr(self.0.ptr).write(header) };
     }
 
     /// Gives the OS pages of a large block back, all but the first.
     fn discard_pages(&self, machine: &dyn Machine) {
         let len = self.size();
         let mapping = Mapping {
-            base: header_ptr(self.ptr).cast(),
+            base: header_ptr(self.0.ptr).cast(),
             len: Bytes::from(len),
-            node: self.node,
+            node: self.node(),
         };
         machine.discard(&mapping, os_page().as_usize()..len);
     }
@@ -265,8 +234,18 @@ impl PoolHandle {
             self.0.common.gauges.stray();
             return Err(OutOfMemory);
         };
-        let (piece, size) = given?;
-        Ok(Block::fresh(piece, size, self.0.key))
+        let block = Block(given?);
+        if block.class().is_large() {
+            return self.finish_large(block);
+        }
+        Ok(block)
+    }
+
+    #[cold]
+    fn finish_large(self, mut block: Block) -> Result<Block, OutOfMemory> {
+        let len = self.with_books(|books| books.claimed_size(block.0));
+        block.seal_large(len.ok_or(OutOfMemory)?, self.0.key);
+        Ok(block)
     }
 
     /// Takes a block back, from any thread. The meter knows before this returns, to within 4 KiB on
@@ -274,7 +253,7 @@ impl PoolHandle {
     /// free already, is ignored and counted in [`PoolHandle::faults`].
     #[inline]
     pub fn free(self, block: Block) {
-        if self.with_books(|books| books.free(block.piece())).is_none() {
+        if self.with_books(|books| books.free(block.0)).is_none() {
             self.free_abroad(block);
         }
     }
@@ -287,19 +266,19 @@ impl PoolHandle {
             stack,
         } = self.0.common;
         let size = block.size();
-        if block.class.is_large() {
-            if block.large_header().seal != large_seal(self.0.key, block.ptr, size as u64) {
+        if block.class().is_large() {
+            if block.large_header().seal != large_seal(self.0.key, block.0.ptr, size as u64) {
                 return gauges.fault();
             }
             block.discard_pages(*machine);
         }
-        gauges.left_abroad(block.node, size);
+        gauges.left_abroad(block.node(), size);
         // SAFETY: the block is ours alone and its right ends here; blocks are at least 16
         // initialised bytes, aligned to 16, and stay mapped until the owner takes them back.
-        if unsafe { stack.push(block.piece()) } {
+        if unsafe { stack.push(block.0) } {
             self.0.meter.charge(-(size as i64));
         } else {
-            gauges.never_left(block.node, size);
+            gauges.never_left(block.node(), size);
             gauges.fault();
         }
     }
@@ -419,4 +398,182 @@ fn thread_token() -> usize {
 fn thread_token() -> usize {
     thread_local!(static MARK: Cell<u8> = const { Cell::new(0) });
     MARK.with(|mark| std::ptr::from_ref(mark).addr())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_machine::{bench, node, Bench};
+    use super::*;
+    use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+    use std::sync::OnceLock;
+    use std::thread;
+
+    /// A second block for the same bytes: what a bug in a caller would make.
+    fn twin(block: &Block) -> Block {
+        Block(block.0)
+    }
+
+    fn on_another_thread(work: impl FnOnce() + Send) {
+        thread::scope(|scope| {
+            scope.spawn(work);
+        });
+    }
+
+    fn two_blocks(size: usize) -> (Bench, Block, Block) {
+        let bench = bench(&[Bytes::mib(64), Bytes::mib(64)]);
+        let first = bench.pool.alloc(size, &[node(0)]).unwrap();
+        let second = bench.pool.alloc(size, &[node(0)]).unwrap();
+        (bench, first, second)
+    }
+
+    #[test]
+    fn a_block_survives_the_way_through_a_pointer() {
+        for size in [100, 100_000] {
+            let (bench, mut block, other) = two_blocks(size);
+            block.bytes_mut().fill(7);
+            let (class, node, capacity) = (block.class(), block.node(), block.capacity());
+            let ptr = block.into_raw();
+            // SAFETY: the pointer came from a living block a line above, with its class and node.
+            let block = unsafe { Block::from_raw(ptr, class.as_byte(), node.as_byte()) };
+            assert_eq!(block.capacity(), capacity);
+            assert!(block.bytes().iter().all(|byte| *byte == 7));
+            [block, other]
+                .into_iter()
+                .for_each(|block| bench.pool.free(block));
+            bench.check_all_home();
+        }
+    }
+
+    #[test]
+    fn a_double_free_is_counted_and_ignored() {
+        for size in [100, 100_000] {
+            let (bench, block, other) = two_blocks(size);
+            let twin = twin(&block);
+            bench.pool.free(block);
+            bench.pool.free(twin);
+            assert_eq!(bench.pool.faults(), 1);
+            bench.check();
+            bench.pool.free(other);
+            bench.check_all_home();
+        }
+    }
+
+    #[test]
+    fn a_double_free_abroad_is_counted_and_ignored() {
+        for size in [100, 100_000] {
+            let (bench, block, other) = two_blocks(size);
+            let (twin, pool) = (twin(&block), bench.pool);
+            on_another_thread(|| {
+                pool.free(block);
+                pool.free(twin);
+                pool.free(other);
+            });
+            assert_eq!(pool.faults(), 1);
+            bench.check();
+            bench.check_all_home();
+        }
+    }
+
+    #[test]
+    fn a_double_free_here_and_abroad_keeps_the_account() {
+        let (bench, block, other) = two_blocks(100);
+        let (twin, pool) = (twin(&block), bench.pool);
+        on_another_thread(|| pool.free(block));
+        pool.free(twin);
+        pool.drain(9);
+        assert_eq!(pool.faults(), 1);
+        bench.check();
+        pool.free(other);
+        bench.check_all_home();
+    }
+
+    #[test]
+    fn a_block_written_after_it_was_freed_abroad_breaks_no_more_than_the_chain() {
+        let (bench, block, other) = two_blocks(100);
+        let (mut twin, pool) = (twin(&block), bench.pool);
+        on_another_thread(|| pool.free(block));
+        twin.bytes_mut().fill(0x41);
+        assert_eq!(pool.drain(9), 1);
+        assert_eq!(pool.faults(), 1);
+        pool.free(other);
+        bench.check();
+    }
+
+    #[test]
+    fn a_pointer_that_is_no_block_is_counted_and_ignored() {
+        let (bench, block, other) = two_blocks(100);
+        let stranger = |offset: usize, class: SizeClass, node: NodeId| {
+            let ptr = super::super::piece::offset_ptr(block.0.ptr, offset);
+            Block(Piece::new(ptr, class, node))
+        };
+        let class = block.class();
+        let wrong = [
+            stranger(16, class, node(0)),
+            stranger(1, class, node(0)),
+            stranger(1 << 40, class, node(0)),
+            stranger(0, SizeClass::of(400), node(0)),
+            stranger(0, SizeClass::LARGE, node(0)),
+            stranger(0, SizeClass::from_byte(200), node(0)),
+            stranger(0, class, node(1)),
+            stranger(0, class, node(63)),
+        ];
+        let count = wrong.len() as u64;
+        wrong.into_iter().for_each(|wrong| bench.pool.free(wrong));
+        assert_eq!(bench.pool.faults(), count);
+        bench.check();
+        [block, other]
+            .into_iter()
+            .for_each(|block| bench.pool.free(block));
+        bench.check_all_home();
+    }
+
+    #[test]
+    fn a_block_of_another_pool_is_counted_and_ignored() {
+        for size in [100, 100_000] {
+            let (bench, block, other) = two_blocks(size);
+            let stranger = super::super::test_machine::bench(&[Bytes::mib(64)]);
+            let (twin, twin_abroad, pool) = (twin(&block), twin(&other), stranger.pool);
+            pool.free(twin);
+            on_another_thread(|| pool.free(twin_abroad));
+            pool.drain(9);
+            assert_eq!(pool.faults(), 2);
+            stranger.check_all_home();
+            [block, other]
+                .into_iter()
+                .for_each(|block| bench.pool.free(block));
+            bench.check_all_home();
+        }
+    }
+
+    /// A meter that breaks its contract.
+    #[derive(Default)]
+    struct Meddler {
+        pool: OnceLock<PoolHandle>,
+        sum: AtomicI64,
+    }
+
+    impl Meter for Meddler {
+        fn charge(&self, delta: i64) {
+            self.sum.fetch_add(delta, Relaxed);
+            if let Some(pool) = self.pool.get() {
+                assert!(pool.alloc(16, &[node(0)]).is_err());
+                assert!(pool.check().is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn a_meter_that_calls_back_is_served_like_a_foreign_thread() {
+        let meter: &'static Meddler = Box::leak(Box::default());
+        let pool = PoolHandle::new(bench(&[Bytes::mib(64)]).machine, meter);
+        meter.pool.set(pool).ok();
+        let block = pool.alloc(8192, &[node(0)]).unwrap();
+        assert_eq!(
+            (pool.stray_allocations(), meter.sum.load(Relaxed)),
+            (1, 8192)
+        );
+        pool.free(block);
+        assert_eq!((pool.stray_allocations(), meter.sum.load(Relaxed)), (2, 0));
+        pool.check().unwrap();
+    }
 }

@@ -35,6 +35,7 @@ mod handle;
 mod large;
 mod node;
 mod owner;
+mod piece;
 mod region;
 mod remote_free;
 mod room;

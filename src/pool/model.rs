@@ -1,20 +1,484 @@
-//! The pool as a whole, against models of it.
+//! The pool as a whole, against models of it: every block is filled with a pattern of its own, and
+//! the pattern is verified when it goes back. At the end everything must have come home.
 
-use super::test_machine::{bench, node};
-use crate::ids::Bytes;
+use super::test_machine::{bench, node, Bench};
+use super::{Block, OutOfMemory, SizeClass};
+use crate::ids::{Bytes, NodeId};
+use proptest::prelude::*;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc;
+use std::thread;
+
+/// A small generator, so that a failing seed can be named (xorshift64).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % sides as u64) as usize
+    }
+
+    /// Mostly small, some of every class, few large.
+    fn size(&mut self) -> usize {
+        match self.roll(100) {
+            0 => 32 << 10 | self.roll(200_000),
+            1..=20 => self.roll(32 << 10),
+            _ => self.roll(512),
+        }
+    }
+
+    fn order(&mut self, nodes: usize) -> Vec<NodeId> {
+        let first = self.roll(nodes);
+        (0..nodes)
+            .map(|step| node((first + step) % nodes))
+            .collect()
+    }
+}
+
+/// A block full of its own seed.
+struct Held {
+    block: Block,
+    seed: u8,
+}
+
+impl Held {
+    fn new(mut block: Block, seed: u8) -> Self {
+        let ends = [0, block.capacity() - 1];
+        if block.capacity() <= 64 << 10 {
+            block.bytes_mut().fill(seed);
+        }
+        for end in ends {
+            block.bytes_mut()[end] = seed;
+        }
+        Self { block, seed }
+    }
+
+    /// The block, its pattern verified.
+    fn verified(self) -> Block {
+        let bytes = self.block.bytes();
+        let whole = bytes.len() <= 64 << 10;
+        let intact = |byte: &u8| *byte == self.seed;
+        assert!(bytes.first().is_some_and(intact) && bytes.last().is_some_and(intact));
+        assert!(
+            !whole || bytes.iter().all(intact),
+            "somebody wrote into a block"
+        );
+        self.block
+    }
+}
+
+/// Random operations against the sums of a model, with foreign threads that verify and free.
+fn random_operations(seed: u64, steps: usize) {
+    const NODES: usize = 3;
+    let bench = bench(&[Bytes::mib(12), Bytes::mib(24), Bytes::mib(256)]);
+    let mut dice = Dice(seed);
+    let pool = bench.pool;
+    let mut held = Vec::<Held>::new();
+    thread::scope(|scope| {
+        let foreign: Vec<mpsc::Sender<Held>> = (0..2)
+            .map(|_| {
+                let (sender, receiver) = mpsc::channel::<Held>();
+                scope.spawn(move || receiver.iter().for_each(|held| pool.free(held.verified())));
+                sender
+            })
+            .collect();
+        for step in 0..steps {
+            match dice.roll(100) {
+                0..=49 => {
+                    let (size, order) = (dice.size(), dice.order(NODES));
+                    if let Ok(block) = pool.alloc(size, &order) {
+                        assert!(block.capacity() >= size);
+                        held.push(Held::new(block, step as u8));
+                    }
+                }
+                50..=74 if !held.is_empty() => {
+                    let gone = held.swap_remove(dice.roll(held.len()));
+                    pool.free(gone.verified());
+                }
+                75..=94 if !held.is_empty() => {
+                    let gone = held.swap_remove(dice.roll(held.len()));
+                    foreign[dice.roll(2)].send(gone).unwrap();
+                }
+                95 => {
+                    pool.drain(dice.roll(64));
+                }
+                96 => {
+                    pool.trim();
+                }
+                97 => {
+                    let limit = match dice.roll(3) {
+                        0 => Bytes::MAX,
+                        _ => Bytes::kib(dice.roll(8192) as u64),
+                    };
+                    pool.set_limit(node(dice.roll(NODES)), limit);
+                }
+                98 if dice.roll(8) == 0 => {
+                    held.drain(..).for_each(|held| pool.free(held.verified()))
+                }
+                _ => {}
+            }
+            if step % 64 == 0 {
+                pool.check().unwrap();
+            }
+        }
+    });
+    bench.pool.drain(usize::MAX);
+    assert_eq!(
+        bench.live(),
+        held.iter()
+            .map(|held| held.block.size() as u64)
+            .sum::<u64>()
+    );
+    bench.check();
+    held.into_iter().for_each(|held| pool.free(held.verified()));
+    bench.check_all_home();
+    assert_eq!(pool.faults(), 0);
+}
+
+#[test]
+fn random_operations_keep_every_invariant() {
+    for seed in 1..=6 {
+        random_operations(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed), 4000);
+    }
+}
 
 #[test]
 fn a_block_is_what_was_asked_for() {
     let bench = bench(&[Bytes::mib(64), Bytes::mib(64)]);
     for size in [0, 1, 16, 17, 512, 513, 4096, 32768, 32769, 1 << 20] {
-        let mut block = bench.pool.alloc(size, &[node(1), node(0)]).unwrap();
+        let block = bench.pool.alloc(size, &[node(1), node(0)]).unwrap();
         assert_eq!(block.node(), node(1));
         assert!(block.capacity() >= size && block.size() >= block.capacity());
         assert_eq!(block.addr() % 16, 0);
-        block.bytes_mut().fill(0xa5);
+        let held = Held::new(block, 0xa5);
         bench.check();
-        assert_eq!(bench.live(), block.size() as u64);
-        bench.pool.free(block);
+        assert_eq!(bench.live(), held.block.size() as u64);
+        bench.pool.free(held.verified());
     }
+    bench.check_all_home();
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Alloc { size: usize, first: usize },
+    Free(prop::sample::Index),
+    FreeAbroad(prop::sample::Index),
+    Drain(usize),
+    Limit { node: usize, kib: u64 },
+    Trim,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let size = prop_oneof![8 => 0usize..600, 3 => 0usize..33_000, 1 => 33_000usize..300_000];
+    prop_oneof![
+        8 => (size, 0usize..2).prop_map(|(size, first)| Op::Alloc { size, first }),
+        4 => any::<prop::sample::Index>().prop_map(Op::Free),
+        3 => any::<prop::sample::Index>().prop_map(Op::FreeAbroad),
+        1 => (0usize..8).prop_map(Op::Drain),
+        1 => (0usize..2, 0u64..2000).prop_map(|(node, kib)| Op::Limit { node, kib }),
+        1 => Just(Op::Trim),
+    ]
+}
+
+fn take(held: &mut Vec<Held>, index: prop::sample::Index) -> Option<Block> {
+    (!held.is_empty()).then(|| held.swap_remove(index.index(held.len())).verified())
+}
+
+fn apply(bench: &Bench, held: &mut Vec<Held>, op: Op) {
+    let pool = bench.pool;
+    match op {
+        Op::Alloc { size, first } => {
+            let before = bench.live();
+            match pool.alloc(size, &[node(first), node(1 - first)]) {
+                Ok(block) => {
+                    let usage = pool.usage(block.node());
+                    assert!(usage.live <= usage.limit);
+                    assert_eq!(bench.live(), before + block.size() as u64);
+                    let seed = held.len() as u8;
+                    held.push(Held::new(block, seed));
+                }
+                Err(OutOfMemory) => assert_eq!(bench.live(), before),
+            }
+        }
+        Op::Free(index) => take(held, index)
+            .into_iter()
+            .for_each(|block| pool.free(block)),
+        Op::FreeAbroad(index) => {
+            if let Some(block) = take(held, index) {
+                thread::scope(|scope| scope.spawn(move || pool.free(block)).join().unwrap());
+            }
+        }
+        Op::Drain(max) => assert!(pool.drain(max) <= max),
+        Op::Limit { node: number, kib } => pool.set_limit(node(number), Bytes::kib(kib)),
+        Op::Trim => {
+            pool.trim();
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn live_bytes_are_the_sum_of_the_blocks_held(ops in prop::collection::vec(op(), 1..120)) {
+        let bench = bench(&[Bytes::mib(3), Bytes::mib(8)]);
+        let mut held = Vec::new();
+        for op in ops {
+            apply(&bench, &mut held, op);
+            bench.check();
+            let sum: u64 = held.iter().map(|held| held.block.size() as u64).sum();
+            prop_assert_eq!(bench.live(), sum);
+            prop_assert_eq!(bench.each(|usage| usage.blocks), held.len() as u64);
+        }
+        held.into_iter().for_each(|held| bench.pool.free(held.verified()));
+        bench.check_all_home();
+    }
+}
+
+#[test]
+fn a_million_blocks_come_and_go() {
+    let bench = bench(&[Bytes::mib(256)]);
+    let blocks: Vec<Block> = (0..1_000_000)
+        .map(|number| bench.pool.alloc(16 + number % 97, &[node(0)]).unwrap())
+        .collect();
+    bench.check();
+    assert_eq!(bench.pool.usage(node(0)).blocks, 1_000_000);
+    let usage = bench.pool.usage(node(0));
+    assert!(usage.held.0 * 100 < usage.live.0 * 103, "{usage:?}");
+    blocks.into_iter().for_each(|block| bench.pool.free(block));
+    bench.check_all_home();
+    assert!(
+        bench.meter.calls.load(Relaxed) < 40_000,
+        "charged in batches"
+    );
+}
+
+/// Runs a script of allocations with the mapping calls `from..to` failing, and verifies that a
+/// failure changes nothing and loses nothing. Returns how many mapping calls there were.
+fn with_failing_maps(from: u64, to: u64) -> u64 {
+    let bench = bench(&[Bytes::mib(64), Bytes::mib(64)]);
+    bench.machine.fail(from..to);
+    let (mut held, mut dice) = (Vec::new(), Dice(99));
+    for _ in 0..600 {
+        let size = match dice.roll(12) {
+            0 => 40_000 + dice.roll(100_000),
+            _ => dice.roll(32 << 10),
+        };
+        let (live, order) = (bench.live(), dice.order(2));
+        match bench.pool.alloc(size, &order) {
+            Ok(block) => held.push(Held::new(block, held.len() as u8)),
+            Err(OutOfMemory) => assert_eq!(bench.live(), live),
+        }
+    }
+    bench.check();
+    held.into_iter()
+        .for_each(|held| bench.pool.free(held.verified()));
+    bench.check_all_home();
+    bench.machine.map_calls.load(Relaxed)
+}
+
+#[test]
+fn no_memory_at_any_allocation_loses_nothing() {
+    let calls = with_failing_maps(u64::MAX, u64::MAX);
+    assert!(calls > 40);
+    for call in 0..calls {
+        with_failing_maps(call, call + 1);
+    }
+    for call in (0..calls).step_by(5) {
+        with_failing_maps(call, u64::MAX);
+    }
+}
+
+#[test]
+fn a_full_node_falls_to_the_next_and_is_counted() {
+    let bench = bench(&[Bytes::mib(4), Bytes::mib(64)]);
+    let blocks: Vec<Block> = (0..8192)
+        .map(|_| bench.pool.alloc(1000, &[node(0), node(1)]).unwrap())
+        .collect();
+    let near = blocks
+        .iter()
+        .filter(|block| block.node() == node(0))
+        .count() as u64;
+    assert_eq!(near, (4 << 20) / 1024);
+    assert_eq!(bench.pool.usage(node(0)).fallbacks, 8192 - near);
+    assert_eq!(bench.pool.usage(node(1)).allocations, 8192 - near);
+    assert!(
+        bench.machine.room_questions.load(Relaxed) < 40,
+        "a full node is not asked again"
+    );
+    assert!(bench.pool.alloc(1000, &[node(0)]).is_err());
+    bench.pool.reset_stats();
+    let usage = bench.pool.usage(node(0));
+    assert_eq!(
+        (usage.fallbacks, usage.allocations, usage.blocks),
+        (0, 0, near)
+    );
+    blocks.into_iter().for_each(|block| bench.pool.free(block));
+    bench.check_all_home();
+}
+
+#[test]
+fn a_full_node_has_room_again_for_another_class() {
+    let bench = bench(&[Bytes::mib(4)]);
+    for size in [1000, 40_000, 100, 2_000_000, 30_000] {
+        let blocks: Vec<Block> =
+            std::iter::from_fn(|| bench.pool.alloc(size, &[node(0)]).ok()).collect();
+        assert!(
+            blocks.len() * size > 3 << 20,
+            "{size}: only {}",
+            blocks.len()
+        );
+        blocks.into_iter().for_each(|block| bench.pool.free(block));
+        bench.check();
+    }
+    bench.check_all_home();
+}
+
+#[test]
+fn a_limit_counts_live_bytes_to_the_last_block() {
+    let bench = bench(&[Bytes::mib(64), Bytes::mib(64)]);
+    bench.pool.set_limit(node(0), Bytes(10 * 1024));
+    let order = [node(0), node(1)];
+    let mut blocks: Vec<Block> = (0..12)
+        .map(|_| bench.pool.alloc(1024, &order).unwrap())
+        .collect();
+    assert_eq!(bench.pool.usage(node(0)).live, Bytes(10 * 1024));
+    assert_eq!(bench.pool.usage(node(0)).fallbacks, 2);
+    let large = bench.pool.alloc(50_000, &order).unwrap();
+    assert_eq!(large.node(), node(1));
+    blocks.push(large);
+    bench.pool.free(blocks.swap_remove(0));
+    assert!(bench.pool.alloc(1025, &[node(0)]).is_err());
+    blocks.push(bench.pool.alloc(1024, &[node(0)]).unwrap());
+    bench.pool.set_limit(node(0), Bytes::MAX);
+    blocks.push(bench.pool.alloc(50_000, &[node(0)]).unwrap());
+    bench.check();
+}
+
+#[test]
+fn blocks_freed_elsewhere_make_room_before_a_fallback() {
+    let bench = bench(&[Bytes::mib(64), Bytes::mib(64)]);
+    let pool = bench.pool;
+    pool.set_limit(node(0), Bytes(64 * 128));
+    let order = [node(0), node(1)];
+    for _ in 0..10 {
+        let blocks: Vec<Block> = (0..64).map(|_| pool.alloc(128, &order).unwrap()).collect();
+        thread::scope(|scope| {
+            scope.spawn(move || blocks.into_iter().for_each(|block| pool.free(block)));
+        });
+        assert_eq!((bench.live(), pool.usage(node(0)).blocks), (0, 0));
+    }
+    assert_eq!(pool.usage(node(0)).fallbacks, 0);
+    bench.check_all_home();
+}
+
+#[test]
+fn the_charge_of_a_foreign_free_is_immediate() {
+    let bench = bench(&[Bytes::mib(64)]);
+    let pool = bench.pool;
+    let sizes = [16, 512, 33_000, 10_000_000];
+    let blocks: Vec<Block> = sizes
+        .iter()
+        .map(|&size| pool.alloc(size, &[node(0)]).unwrap())
+        .collect();
+    pool.flush_charge();
+    let meter = bench.meter;
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            for block in blocks {
+                let (before, size) = (meter.sum.load(Relaxed), block.size() as i64);
+                pool.free(block);
+                assert_eq!(meter.sum.load(Relaxed), before - size);
+            }
+            assert_eq!(pool.drain(9), 0);
+            assert_eq!(pool.trim(), Bytes::ZERO);
+            assert!(pool.check().is_err());
+        });
+    });
+    assert!(
+        bench.machine.discarded.load(Relaxed) > 10_000_000,
+        "large pages go back at once"
+    );
+    assert_eq!(pool.drain(3), 3);
+    bench.check();
+    assert_eq!(pool.drain(9), 1);
+    bench.check_all_home();
+}
+
+#[test]
+fn the_meter_is_never_further_off_than_a_batch() {
+    let bench = bench(&[Bytes::mib(64)]);
+    let mut blocks = Vec::new();
+    for number in 0..1000 {
+        blocks.push(bench.pool.alloc(number * 7 % 6000, &[node(0)]).unwrap());
+        let off = bench.live() as i64 - bench.meter.sum.load(Relaxed);
+        assert!(off.unsigned_abs() < 4096);
+    }
+    bench.check();
+}
+
+#[test]
+fn another_thread_gets_no_block() {
+    let bench = bench(&[Bytes::mib(64)]);
+    let pool = bench.pool;
+    let answer = thread::spawn(move || pool.alloc(16, &[node(0)]).err())
+        .join()
+        .unwrap();
+    assert_eq!(answer, Some(OutOfMemory));
+    assert_eq!(pool.stray_allocations(), 1);
+    assert!(pool.alloc(16, &[]).is_err());
+    assert!(pool.alloc(16, &[node(63)]).is_err());
+    assert!(pool.alloc(usize::MAX, &[node(0)]).is_err());
+    bench.check_all_home();
+}
+
+#[test]
+fn mappings_are_shown_by_node() {
+    let bench = bench(&[Bytes::mib(64), Bytes::mib(64)]);
+    let block = bench.pool.alloc(16, &[node(0)]).unwrap();
+    let large = bench.pool.alloc(1 << 20, &[node(1)]).unwrap();
+    let mut seen = Vec::new();
+    bench.pool.mappings(None, &mut |node, addr, len| {
+        seen.push((node, addr..addr + len))
+    });
+    assert_eq!(seen.len(), 2);
+    for block in [&block, &large] {
+        let holds = |span: &&(NodeId, std::ops::Range<usize>)| span.1.contains(&block.addr());
+        assert_eq!(seen.iter().find(holds).unwrap().0, block.node());
+    }
+    seen.clear();
+    bench.pool.mappings(Some(node(1)), &mut |node, addr, len| {
+        seen.push((node, addr..addr + len))
+    });
+    assert_eq!(seen.len(), 1);
+    assert!(large.class().is_large() && block.class() == SizeClass::of(16));
+    [block, large]
+        .into_iter()
+        .for_each(|block| bench.pool.free(block));
+    bench.check_all_home();
+}
+
+#[test]
+fn trim_gives_back_what_slabs_left() {
+    let bench = bench(&[Bytes::mib(64)]);
+    let blocks: Vec<Block> = (0..4000)
+        .map(|_| bench.pool.alloc(4096, &[node(0)]).unwrap())
+        .collect();
+    let keep = bench.pool.alloc(64, &[node(0)]).unwrap();
+    blocks.into_iter().for_each(|block| bench.pool.free(block));
+    assert!(
+        bench.pool.usage(node(0)).mapped <= Bytes::mib(4),
+        "one in use, one spare"
+    );
+    assert_eq!(
+        bench.machine.discarded.load(Relaxed),
+        0,
+        "not before it is asked for"
+    );
+    assert!(bench.pool.trim() > Bytes::mib(1));
+    assert_eq!(bench.pool.trim(), Bytes::ZERO);
+    bench.check();
+    bench.pool.free(keep);
     bench.check_all_home();
 }

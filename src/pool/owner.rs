@@ -12,16 +12,18 @@ use super::class::{SizeClass, UNIT};
 use super::gauge::Gauges;
 use super::large::{self, Large};
 use super::node::NodePool;
+use super::piece::{offset_ptr, Piece};
 use super::region::Region;
 use super::remote_free::{Chain, RemoteStack};
-use super::slab::{offset_ptr, Fault, Piece, Place, Slab, Spill};
+use super::slab::{Fault, Place, Slab, Spill};
 use super::{address::Tenant, OutOfMemory};
 use crate::ids::{Bytes, NodeId};
 use crate::machine::{Machine, Mapping};
 use std::ptr::NonNull;
 
-/// Foreign frees brought home before an allocation gives a node up.
-const DRAIN_WHEN_SHORT: usize = 4096;
+/// Foreign frees brought home before an allocation gives a node up: a tenth of a millisecond where
+/// each costs a far cache line.
+const DRAIN_WHEN_SHORT: usize = 1024;
 
 /// What the pool shares between threads, for the life of the process.
 pub(super) struct Common {
@@ -69,23 +71,15 @@ impl Owner {
         }
     }
 
-    /// A block for `size` bytes on the first node of `order` that has room, and its bytes.
+    /// A block for `size` bytes on the first node of `order` that has room.
     #[inline]
-    pub(super) fn alloc(
-        &mut self,
-        size: usize,
-        order: &[NodeId],
-    ) -> Result<(Piece, usize), OutOfMemory> {
+    pub(super) fn alloc(&mut self, size: usize, order: &[NodeId]) -> Result<Piece, OutOfMemory> {
         let class = SizeClass::of(size);
         let &first = order.first().ok_or(OutOfMemory)?;
         if self.common.gauges.node(first).allows(class.size()) {
             if let Some(ptr) = self.take_current(first, class) {
-                let piece = Piece {
-                    ptr,
-                    class,
-                    node: first,
-                };
-                return Ok((piece, self.count_out(first, class.size())));
+                self.count_out(first, class.size());
+                return Ok(Piece::new(ptr, class, first));
             }
         }
         self.alloc_slowly(size, class, order)
@@ -98,7 +92,7 @@ impl Owner {
         size: usize,
         class: SizeClass,
         order: &[NodeId],
-    ) -> Result<(Piece, usize), OutOfMemory> {
+    ) -> Result<Piece, OutOfMemory> {
         for &node in order {
             let mut found = self.serve(size, class, node);
             // Before a block lands on the wrong node, see what waits to come home.
@@ -107,8 +101,8 @@ impl Owner {
             }
             if let Some((ptr, bytes)) = found {
                 self.count_fallback(order, node);
-                let piece = Piece { ptr, class, node };
-                return Ok((piece, self.count_out(node, bytes)));
+                self.count_out(node, bytes);
+                return Ok(Piece::new(ptr, class, node));
             }
         }
         Err(OutOfMemory)
@@ -150,10 +144,9 @@ impl Owner {
     }
 
     #[inline]
-    fn count_out(&mut self, node: NodeId, bytes: usize) -> usize {
+    fn count_out(&mut self, node: NodeId, bytes: usize) {
         self.common.gauges.node(node).take(bytes);
         self.charge.add(bytes as i64);
-        bytes
     }
 
     fn count_fallback(&self, order: &[NodeId], landed: NodeId) {
@@ -201,7 +194,7 @@ impl Owner {
     /// The thread that freed it charged it and counted it as gone.
     fn bring_home(&mut self, piece: Piece) {
         let claimed = self.claimed_size(piece);
-        self.common.gauges.came_home(piece.node, claimed);
+        self.common.gauges.came_home(piece.node(), claimed);
         if self.put(piece).is_err() {
             self.common.gauges.fault();
             self.charge.add(claimed as i64);
@@ -209,9 +202,9 @@ impl Owner {
     }
 
     /// What a foreign thread took the block's size for.
-    fn claimed_size(&self, piece: Piece) -> usize {
-        if !piece.class.is_large() {
-            return piece.class.size();
+    pub(super) fn claimed_size(&self, piece: Piece) -> usize {
+        if !piece.class().is_large() {
+            return piece.class().size();
         }
         let found = self.large_at(piece);
         found.map_or(0, |(_, mapping)| mapping.len.as_usize())
@@ -220,20 +213,20 @@ impl Owner {
     /// Takes a block back into its slab or its mapping; its bytes.
     #[inline]
     fn put(&mut self, piece: Piece) -> Result<usize, Fault> {
-        let addr = piece.ptr.addr().get();
+        let addr = piece.addr();
         let bin = self
             .nodes
-            .get(piece.node.index())
-            .and_then(|node| node.bin(piece.class));
+            .get(piece.node().index())
+            .and_then(|node| node.bin(piece.class()));
         let current = bin.and_then(|bin| self.slabs.get_mut(bin.current));
         if let Some(slab) = current {
             let offset = slab.offset_of(addr);
-            if offset < piece.class.rank().bytes() {
+            if offset < piece.class().rank().bytes() {
                 slab.put(offset, &mut self.spills)?;
-                return Ok(self.count_in(piece.node, piece.class.size()));
+                return Ok(self.count_in(piece.node(), piece.class().size()));
             }
         }
-        if piece.class.is_large() {
+        if piece.class().is_large() {
             return self.put_large(piece);
         }
         self.put_by_address(piece, addr)
@@ -244,7 +237,7 @@ impl Owner {
             return Err(Fault::ForeignPointer);
         };
         let slab = self.slabs.get_mut(id).ok_or(Fault::ForeignPointer)?;
-        if slab.class != piece.class || slab.node != piece.node {
+        if slab.class != piece.class() || slab.node != piece.node() {
             return Err(Fault::ForeignPointer);
         }
         slab.put(slab.offset_of(addr), &mut self.spills)?;
@@ -255,23 +248,23 @@ impl Owner {
         if live == 0 {
             self.release_slab(id);
         }
-        Ok(self.count_in(piece.node, piece.class.size()))
+        Ok(self.count_in(piece.node(), piece.class().size()))
     }
 
     fn put_large(&mut self, piece: Piece) -> Result<usize, Fault> {
         let (id, _) = self.large_at(piece).ok_or(Fault::ForeignPointer)?;
         let bytes = self.unmap_large(id).ok_or(Fault::ForeignPointer)?;
-        Ok(self.count_in(piece.node, bytes.as_usize()))
+        Ok(self.count_in(piece.node(), bytes.as_usize()))
     }
 
     /// The large block that starts at the piece.
     fn large_at(&self, piece: Piece) -> Option<(u32, &Mapping)> {
-        let addr = piece.ptr.addr().get();
+        let addr = piece.addr();
         let Tenant::Large(id) = self.table.get(addr) else {
             return None;
         };
         let mapping = self.larges.get(id)?.mapping.as_ref()?;
-        let starts = addr % UNIT == large::HEADER && mapping.node == piece.node;
+        let starts = addr % UNIT == large::HEADER && mapping.node == piece.node();
         starts.then_some((id, mapping))
     }
 

@@ -12,7 +12,7 @@
 //! lowest fit without a second structure to keep in step.
 
 use super::class::{Rank, RANKS, UNIT};
-use super::slab::offset_ptr;
+use super::piece::offset_ptr;
 use super::OutOfMemory;
 use crate::ids::{Bytes, NodeId};
 use crate::machine::{Machine, Mapping};
@@ -159,6 +159,22 @@ impl Region {
             .sum()
     }
 
+    /// The invariants of the bitmaps: only free units are dirty, and no hint hides a fit.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let mut words = self.free.iter().zip(&self.dirty);
+        if words.any(|(free, dirty)| dirty & !free != 0) {
+            return Err("a unit in use is dirty".into());
+        }
+        for rank in Rank::all() {
+            let hint = self.hints.get(rank.index()).copied().unwrap_or(0);
+            let mut below = self.free.iter().take(hint);
+            if below.any(|word| fits(*word, rank) != 0) {
+                return Err(format!("a fit for {rank:?} below the hint"));
+            }
+        }
+        Ok(())
+    }
+
     /// Gives the OS pages of up to `runs_max` runs of free units back to the kernel; returns the
     /// runs and the bytes.
     pub(super) fn discard_dirty(
@@ -238,6 +254,7 @@ mod tests {
                     prop_assert_eq!(*owner, usize::from(!region.is_free(unit)));
                 }
                 prop_assert_eq!(region.slabs, held.len());
+                region.check().unwrap();
             }
         }
     }

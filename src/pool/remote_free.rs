@@ -17,9 +17,7 @@
 //! Rejected: a locked list (a command would wait for a background thread), and a channel (memory
 //! for each message in the one situation that is about giving memory back).
 
-use super::class::SizeClass;
-use super::slab::Piece;
-use crate::ids::NodeId;
+use super::piece::Piece;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -62,23 +60,20 @@ impl Key {
         word ^ (word >> 31)
     }
 
-    /// The seal of a link: 48 bits of hash, class, node.
-    fn seal(self, at: NonNull<u8>, next: *mut u8, class: u8, node: u8) -> u64 {
-        let tail = u64::from(class) << 8 | u64::from(node);
-        let hash = self.hash(at.addr().get() as u64 ^ tail << 48, next.addr() as u64);
-        hash << 16 | tail
+    /// The seal of a link: 48 bits of hash, then the tag.
+    fn seal(self, at: NonNull<u8>, next: *mut u8, tag: u16) -> u64 {
+        let hash = self.hash(
+            at.addr().get() as u64 ^ u64::from(tag) << 48,
+            next.addr() as u64,
+        );
+        hash << 16 | u64::from(tag)
     }
 
     /// The piece whose link this is, if the seal is right.
     fn unseal(self, at: NonNull<u8>, link: Link) -> Option<Piece> {
-        let [node, class, ..] = link.seal.to_le_bytes();
-        let right = link.seal == self.seal(at, link.next, class, node);
-        let node = NodeId::new(usize::from(node)).filter(|_| right)?;
-        Some(Piece {
-            ptr: at,
-            class: SizeClass::from_byte(class),
-            node,
-        })
+        let tag = link.seal as u16;
+        let right = link.seal == self.seal(at, link.next, tag);
+        right.then_some(Piece::tagged(at, tag))
     }
 }
 
@@ -118,8 +113,7 @@ impl RemoteStack {
         }
         let mut next = self.head.load(Ordering::Relaxed);
         loop {
-            let (class, node) = (piece.class.as_byte(), piece.node.as_byte());
-            let seal = self.key.seal(piece.ptr, next, class, node);
+            let seal = self.key.seal(piece.ptr, next, piece.tag());
             // SAFETY: as above, and writable; the block is not on the stack yet.
             unsafe { at.write(Link { next, seal }) };
             let pushed = self.head.compare_exchange_weak(
@@ -188,5 +182,105 @@ impl Chain {
         // SAFETY: the same bytes, and only the holder of the chain reaches them.
         unsafe { at.write(wiped) };
         Some(Ok(piece))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::class::SizeClass;
+    use super::*;
+    use crate::ids::NodeId;
+    use std::thread;
+
+    /// Sixteen bytes that may be a block.
+    fn blocks(count: usize) -> Vec<Piece> {
+        let memory: &'static mut [u128] = vec![0u128; count].leak();
+        let piece = |block: &'static mut u128| {
+            let node = NodeId::new(5).unwrap();
+            Piece::new(NonNull::from(block).cast(), SizeClass::of(16), node)
+        };
+        memory.iter_mut().map(piece).collect()
+    }
+
+    fn push(stack: &RemoteStack, piece: Piece) -> bool {
+        // SAFETY: leaked, initialised memory of 16 aligned bytes that only this test uses.
+        unsafe { stack.push(piece) }
+    }
+
+    fn drain(chain: &mut Chain) -> Vec<Piece> {
+        std::iter::from_fn(|| chain.pop())
+            .map(Result::unwrap)
+            .collect()
+    }
+
+    /// Pieces hold pointers: for this test they may cross threads.
+    struct Cargo(Vec<Piece>);
+    // SAFETY: each piece is used by one thread at a time.
+    unsafe impl Send for Cargo {}
+
+    #[test]
+    fn what_was_pushed_comes_off_once_last_first() {
+        let stack = RemoteStack::new(Key::random());
+        let pieces = blocks(5);
+        assert!(stack.is_empty());
+        assert!(pieces.iter().all(|piece| push(&stack, *piece)));
+        assert!(!stack.is_empty());
+        let mut popped = drain(&mut stack.pop_all());
+        popped.reverse();
+        assert_eq!(popped, pieces);
+        assert!(stack.is_empty() && stack.pop_all().is_empty());
+        assert!(
+            push(&stack, pieces[0]),
+            "a seal is wiped as its block leaves"
+        );
+    }
+
+    #[test]
+    fn a_block_on_the_stack_is_not_pushed_again() {
+        let stack = RemoteStack::new(Key::random());
+        let pieces = blocks(3);
+        assert!(push(&stack, pieces[0]) && push(&stack, pieces[1]));
+        assert!(!push(&stack, pieces[0]) && !push(&stack, pieces[1]));
+        assert_eq!(drain(&mut stack.pop_all()).len(), 2);
+    }
+
+    #[test]
+    fn a_link_that_was_written_over_is_not_followed() {
+        let stack = RemoteStack::new(Key::random());
+        let pieces = blocks(3);
+        assert!(pieces.iter().all(|piece| push(&stack, *piece)));
+        // SAFETY: the test's own memory.
+        unsafe { pieces[1].ptr.cast::<u128>().write(u128::MAX) };
+        let mut chain = stack.pop_all();
+        assert_eq!(chain.pop(), Some(Ok(pieces[2])));
+        assert_eq!(chain.pop(), Some(Err(Broken)));
+        assert_eq!(chain.pop(), None);
+    }
+
+    #[test]
+    fn pushes_from_many_threads_all_arrive() {
+        const THREADS: usize = 4;
+        let each = if cfg!(miri) { 40 } else { 4000 };
+        let stack: &'static RemoteStack = Box::leak(Box::new(RemoteStack::new(Key::random())));
+        let pushers: Vec<_> = (0..THREADS)
+            .map(|_| {
+                let cargo = Cargo(blocks(each));
+                thread::spawn(move || {
+                    let Cargo(pieces) = { cargo };
+                    assert!(pieces.into_iter().all(|piece| push(stack, piece)));
+                })
+            })
+            .collect();
+        let mut arrived = Vec::new();
+        while arrived.len() < THREADS * each {
+            arrived.extend(drain(&mut stack.pop_all()));
+        }
+        pushers
+            .into_iter()
+            .for_each(|pusher| pusher.join().unwrap());
+        arrived.sort_by_key(|piece| piece.ptr);
+        arrived.dedup();
+        assert_eq!(arrived.len(), THREADS * each);
+        assert!(stack.is_empty());
     }
 }

@@ -62,8 +62,51 @@ impl Room {
         self.credit = Bytes::ZERO;
     }
 
+    /// The pool gave that much back: it may be mapped again without asking, and what was refused may
+    /// be there now.
+    pub(super) fn give_back(&mut self, amount: Bytes) {
+        self.credit += amount;
+        self.reconsider();
+    }
+
+    /// The pool has something to give back, should it be asked for: a refusal no longer stands.
+    pub(super) const fn reconsider(&mut self) {
+        self.refused = Bytes::MAX;
+    }
+
     /// Forgets everything: the machine is asked again.
     pub(super) const fn forget(&mut self) {
         *self = Self::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_machine::{bench, node};
+    use super::*;
+    use std::sync::atomic::Ordering::Relaxed;
+
+    #[test]
+    fn one_answer_is_good_for_an_eighth_and_a_refusal_is_kept() {
+        let machine = bench(&[Bytes::mib(64)]).machine;
+        let (mut room, mib) = (Room::new(), Bytes::mib);
+        let grant = |room: &mut Room, want| room.grant(machine, node(0), want, Bytes::kib(16));
+        assert_eq!(grant(&mut room, mib(8)), Some(mib(8)));
+        assert_eq!(grant(&mut room, mib(4)), Some(mib(4)));
+        assert_eq!(grant(&mut room, mib(3)), Some(mib(3)));
+        assert_eq!(machine.room_questions.load(Relaxed), 1);
+        assert_eq!(grant(&mut room, mib(80)), Some(mib(64)));
+        assert_eq!(machine.room_questions.load(Relaxed), 2);
+        room.refuse(mib(1));
+        assert!(room.is_refused(mib(1)) && !room.is_refused(Bytes::kib(1023)));
+        assert_eq!(room.grant(machine, node(0), mib(2), mib(2)), None);
+        assert_eq!(machine.room_questions.load(Relaxed), 2);
+        room.give_back(mib(2));
+        assert_eq!(room.grant(machine, node(0), mib(2), mib(2)), Some(mib(2)));
+        assert_eq!(machine.room_questions.load(Relaxed), 2);
+        assert_eq!(room.grant(machine, node(0), mib(99), mib(99)), None);
+        assert!(room.is_refused(mib(99)));
+        room.forget();
+        assert!(!room.is_refused(mib(99)));
     }
 }

@@ -22,8 +22,8 @@
 
 use super::arena::Arena;
 use super::class::{SizeClass, BLOCKS_MAX};
+use super::piece::{offset_ptr, FIRST_NODE};
 use crate::ids::NodeId;
-use std::num::NonZeroUsize;
 use std::ptr::NonNull;
 
 const WORDS_INLINE: usize = 4;
@@ -33,20 +33,6 @@ pub(super) const NO_SLAB: u32 = u32::MAX;
 
 /// The bitmap words of a slab beyond its 256th block.
 pub(super) type Spill = [u64; WORDS_SPILLED];
-
-/// What the pool hands out and takes back: plain words, no owner.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Piece {
-    pub(super) ptr: NonNull<u8>,
-    pub(super) class: SizeClass,
-    pub(super) node: NodeId,
-}
-
-/// The piece `offset` bytes after `base`, with the provenance of `base`.
-#[inline]
-pub(super) fn offset_ptr(base: NonNull<u8>, offset: usize) -> NonNull<u8> {
-    base.map_addr(|addr| addr.checked_add(offset).unwrap_or(NonZeroUsize::MAX))
-}
 
 /// Where a slab stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -107,7 +93,7 @@ impl Default for Slab {
             region: 0,
             live: 0,
             class: SizeClass::LARGE,
-            node: super::handle::FIRST_NODE,
+            node: FIRST_NODE,
             place: Place::Vacant,
             hint: 0,
         }
@@ -122,6 +108,14 @@ fn full_word(word: usize, blocks: usize) -> u64 {
     } else {
         (1 << below) - 1
     }
+}
+
+/// Clears the lowest set bit and returns its number.
+#[inline]
+fn take_lowest(bits: &mut u64) -> usize {
+    let bit = bits.trailing_zeros() as usize;
+    *bits &= *bits - 1;
+    bit
 }
 
 impl Slab {
@@ -162,22 +156,40 @@ impl Slab {
     /// The first free block, taken; nothing where none is free.
     #[inline]
     pub(super) fn take(&mut self, spills: &mut Arena<Spill>) -> Option<NonNull<u8>> {
+        let word = usize::from(self.hint);
+        match self.bits.get_mut(word) {
+            Some(bits) if *bits != 0 => {
+                let bit = take_lowest(bits);
+                Some(self.give_out(word, bit))
+            }
+            _ => self.take_further(spills),
+        }
+    }
+
+    /// The same from the words after the hint, spilled ones too. Kept apart, so that the common
+    /// path needs no registers for it.
+    #[inline(never)]
+    fn take_further(&mut self, spills: &mut Arena<Spill>) -> Option<NonNull<u8>> {
         let words = self.class.words();
         for word in usize::from(self.hint)..words {
             let bits = self.word_mut(word, spills)?;
             if *bits != 0 {
-                let block = word * 64 + bits.trailing_zeros() as usize;
-                *bits &= *bits - 1;
+                let bit = take_lowest(bits);
                 self.hint = word as u8;
-                self.live += 1;
-                return Some(offset_ptr(self.base, block * self.class.size()));
+                return Some(self.give_out(word, bit));
             }
         }
         self.hint = words as u8;
         None
     }
 
-    /// Whether `addr` lies in this slab, by distance from its base.
+    #[inline]
+    fn give_out(&mut self, word: usize, bit: usize) -> NonNull<u8> {
+        self.live += 1;
+        offset_ptr(self.base, (word * 64 + bit) * self.class.size())
+    }
+
+    /// How far an address lies behind the slab's base: beyond the slab's end where it lies elsewhere.
     #[inline]
     pub(super) fn offset_of(&self, addr: usize) -> usize {
         addr.wrapping_sub(self.base.addr().get())
@@ -263,10 +275,11 @@ impl Slab {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::num::NonZeroUsize;
 
     fn slab_of(class: SizeClass, spills: &mut Arena<Spill>) -> Slab {
         let base = NonNull::<u8>::dangling().map_addr(|_| NonZeroUsize::new(1 << 30).unwrap());
-        let mut slab = Slab::new(base, class, super::super::handle::FIRST_NODE, 0);
+        let mut slab = Slab::new(base, class, FIRST_NODE, 0);
         slab.spill = spills.insert(Slab::fresh_spill(class)).unwrap();
         slab.place = Place::Current;
         slab

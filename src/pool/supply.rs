@@ -165,6 +165,7 @@ impl Owner {
         if books.slabs == 0 {
             if let Some(books) = self.nodes.get_mut(node.index()) {
                 books.empty_regions += 1;
+                books.room.reconsider();
             }
             self.unmap_empty(node, 1);
         }
@@ -315,7 +316,7 @@ impl Owner {
             .mapped
             .sub(mapping.len.0);
         if let Some(books) = self.nodes.get_mut(mapping.node.index()) {
-            books.room.forget();
+            books.room.give_back(mapping.len);
         }
         self.common.machine.unmap(mapping);
     }

@@ -5,11 +5,13 @@ use crate::ids::{Bytes, NodeId};
 use crate::machine::{Machine, MapError, Mapping, Residency, SimNode, SimulatedMachine, Topology};
 use std::ops::Range;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::Mutex;
 
-/// Fails the mapping after `countdown` more; counts what is asked of it.
+/// Fails the mapping calls it is told to; counts what is asked of it.
 pub(super) struct TestMachine {
     inner: SimulatedMachine,
-    pub(super) countdown: AtomicU64,
+    failing: Mutex<Range<u64>>,
+    pub(super) map_calls: AtomicU64,
     pub(super) room_questions: AtomicU64,
     pub(super) discarded: AtomicU64,
     pub(super) mapped: AtomicI64,
@@ -26,11 +28,17 @@ impl TestMachine {
         let nodes: Vec<SimNode> = capacities.iter().enumerate().map(sim).collect();
         Self {
             inner: SimulatedMachine::new(&nodes).unwrap(),
-            countdown: AtomicU64::new(u64::MAX),
+            failing: Mutex::new(0..0),
+            map_calls: AtomicU64::new(0),
             room_questions: AtomicU64::new(0),
             discarded: AtomicU64::new(0),
             mapped: AtomicI64::new(0),
         }
+    }
+
+    /// Lets these calls of `map`, counted from 0, fail.
+    pub(super) fn fail(&self, calls: Range<u64>) {
+        *self.failing.lock().unwrap() = calls;
     }
 }
 
@@ -40,9 +48,8 @@ impl Machine for TestMachine {
     }
 
     fn map(&self, len: Bytes, align: Bytes, node: NodeId) -> Result<Mapping, MapError> {
-        let left = self.countdown.load(Relaxed);
-        self.countdown.store(left.saturating_sub(1), Relaxed);
-        if left == 0 {
+        let call = self.map_calls.fetch_add(1, Relaxed);
+        if self.failing.lock().unwrap().contains(&call) {
             return Err(MapError::OutOfMemory);
         }
         let mapping = self.inner.map(len, align, node)?;
