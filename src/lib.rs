@@ -5,3 +5,5 @@
 pub mod heat;
 pub mod ids;
 pub mod machine;
+pub mod migrate;
+pub mod strategy;
