@@ -22,7 +22,7 @@ pub use pass::{Background, Pass, Task};
 pub use stats::MoveStats;
 
 /// A key by its name: what a plan may hold, since a name stays sound when the key goes away.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct KeyRef {
     /// The database it lives in.
     pub db: DbIndex,
@@ -292,6 +292,12 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// A node that can hold nothing.
+    pub const NONE: Self = Self {
+        used: Bytes::ZERO,
+        limit: Bytes::ZERO,
+    };
+
     /// The amount at which the node is `percent` full.
     #[must_use]
     pub fn mark(&self, percent: u8) -> Bytes {

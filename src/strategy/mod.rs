@@ -8,18 +8,32 @@
 //! A strategy that moved keys by itself would need a server to be tested, could not be asked what
 //! it would do, and could not be stopped in the middle of it.
 
-pub mod no_op;
-pub mod runner;
-pub mod slot;
+mod candidates;
+mod composite_lru;
+mod density;
+mod desk;
+mod duty;
+mod hysteresis;
+mod ledger;
+mod no_op;
+mod recent;
+mod runner;
+mod slot;
+mod survey;
+mod victims;
+
+#[cfg(test)]
+mod sim;
 
 use crate::heat::Score;
 use crate::ids::NodeId;
 use crate::migrate::{Budget, KeyInfo, KeyRef, Move, Report, ScanStep, Usage};
 use std::fmt;
 
+pub use composite_lru::CompositeLru;
 pub use no_op::NoOp;
 pub use runner::{Event, PassReport, Runner, SlotError};
-pub use slot::{Priority, SlotStatus};
+pub use slot::{Priority, SlotCounts, SlotStatus, INTERVAL_MS, STRIKES_MAX};
 
 /// The tunables of the strategies, checked by the configuration.
 #[derive(Clone, Copy, PartialEq, Debug)]
