@@ -122,3 +122,186 @@ fn in_range(one: u8, other: u8, byte: u8) -> bool {
     let (one, other) = (one as c_char, other as c_char);
     (one.min(other)..=one.max(other)).contains(&(byte as c_char))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn examples() {
+        let yes: [(&str, &str); 31] = [
+            ("*", "a"),
+            ("**", "abc"),
+            ("h?llo", "hello"),
+            ("h*llo", "hllo"),
+            ("h*llo", "heeeello"),
+            ("h[ae]llo", "hallo"),
+            ("h[^e]llo", "hbllo"),
+            ("h[a-b]llo", "hbllo"),
+            ("h[b-a]llo", "hallo"),
+            ("user:*:name", "user:17:name"),
+            ("*a*b*", "xxaxxbxx"),
+            ("a*", "a"),
+            ("a**", "a"),
+            ("*a", "aaa"),
+            ("\\*", "*"),
+            ("\\", "\\"),
+            ("a\\", "a\\"),
+            ("[a", "a"),
+            ("[^", "x"),
+            ("[^]", "x"),
+            ("[a-]", "]"),
+            ("[a-]", "a"),
+            ("[\\]]", "]"),
+            ("[a\\-z]", "-"),
+            ("[-a]", "-"),
+            ("[ab-]", "a"),
+            ("]", "]"),
+            ("-", "-"),
+            ("a-c", "a-c"),
+            ("[*]", "*"),
+            ("", ""),
+        ];
+        for (pattern, string) in yes {
+            assert!(
+                matches(pattern.as_bytes(), string.as_bytes()),
+                "{pattern} {string}"
+            );
+        }
+        let no = [
+            ("", "a"),
+            ("*", ""),
+            ("a", ""),
+            ("h?llo", "hllo"),
+            ("h[ae]llo", "hillo"),
+            ("h[^e]llo", "hello"),
+            ("HELLO", "hello"),
+            ("*a", "ab"),
+            ("a*b", "abc"),
+            ("\\*", "a"),
+            ("[]", "]"),
+            ("[]a]", "a"),
+            ("[", "["),
+            ("[", "a"),
+            ("a?", "a"),
+            ("*?", ""),
+            ("[a\\-z]", "b"),
+        ];
+        for (pattern, string) in no {
+            assert!(
+                !matches(pattern.as_bytes(), string.as_bytes()),
+                "{pattern} {string}"
+            );
+        }
+    }
+
+    #[test]
+    fn many_stars_take_no_time() {
+        let pattern = b"*a".repeat(200);
+        let string = b"a".repeat(100_000);
+        assert!(matches(&pattern, &string));
+        let mut pattern = b"*a".repeat(50);
+        pattern.push(b'b');
+        assert!(!matches(&pattern, &b"a".repeat(10_000)));
+    }
+
+    /// Redis's loop as it stands, with its recursion at the star; an index past the end of the
+    /// pattern reads the zero byte that ends a string of the server.
+    fn stock(mut p: &[u8], mut s: &[u8], skip: &mut bool) -> bool {
+        let at = |p: &[u8], i: usize| p.get(i).copied().unwrap_or(0);
+        while !p.is_empty() && !s.is_empty() {
+            match p[0] {
+                b'*' => {
+                    while at(p, 1) == b'*' {
+                        p = &p[1..];
+                    }
+                    if p.len() == 1 {
+                        return true;
+                    }
+                    while !s.is_empty() {
+                        if stock(&p[1..], s, skip) {
+                            return true;
+                        }
+                        if *skip {
+                            return false;
+                        }
+                        s = &s[1..];
+                    }
+                    *skip = true;
+                    return false;
+                }
+                b'?' => s = &s[1..],
+                b'[' => {
+                    let whole = p;
+                    // Position and length apart, as in C: the length may be put back by one.
+                    let mut i = 1;
+                    let not = at(whole, i) == b'^';
+                    i += usize::from(not);
+                    let mut found = false;
+                    loop {
+                        let left = whole.len() - i;
+                        if at(whole, i) == b'\\' && left >= 2 {
+                            i += 1;
+                            found |= whole[i] == s[0];
+                        } else if left > 0 && whole[i] == b']' {
+                            break;
+                        } else if left == 0 {
+                            i -= 1;
+                            break;
+                        } else if left >= 3 && whole[i + 1] == b'-' {
+                            let (mut start, mut end) = (whole[i] as c_char, whole[i + 2] as c_char);
+                            if start > end {
+                                std::mem::swap(&mut start, &mut end);
+                            }
+                            i += 2;
+                            let c = s[0] as c_char;
+                            found |= c >= start && c <= end;
+                        } else {
+                            found |= whole[i] == s[0];
+                        }
+                        i += 1;
+                    }
+                    if found == not {
+                        return false;
+                    }
+                    s = &s[1..];
+                    p = &whole[i..];
+                }
+                first => {
+                    let mut literal = first;
+                    if first == b'\\' && p.len() >= 2 {
+                        p = &p[1..];
+                        literal = p[0];
+                    }
+                    if literal != s[0] {
+                        return false;
+                    }
+                    s = &s[1..];
+                }
+            }
+            p = &p[1..];
+            if s.is_empty() {
+                while at(p, 0) == b'*' {
+                    p = &p[1..];
+                }
+                break;
+            }
+        }
+        p.is_empty() && s.is_empty()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 4096, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Byte for byte what the server's own matcher says, over an alphabet of corners.
+        #[test]
+        fn agrees_with_the_server(
+            pattern in proptest::collection::vec(prop::sample::select(b"ab-]^[*?\\\x80\xff".to_vec()), 0..9),
+            string in proptest::collection::vec(prop::sample::select(b"ab-]^[*\\\x80\xff".to_vec()), 0..7),
+        ) {
+            let expected = stock(&pattern, &string, &mut false);
+            prop_assert_eq!(matches(&pattern, &string), expected);
+        }
+    }
+}

@@ -14,6 +14,9 @@ pub mod mover;
 pub mod pass;
 pub mod stats;
 
+#[cfg(test)]
+mod fake;
+
 use crate::heat::Score;
 use crate::ids::{Bytes, DbIndex, Level, NodeId};
 

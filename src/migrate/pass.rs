@@ -172,6 +172,12 @@ impl Pass {
     ) -> PassState {
         self.begin(keyspace);
         let mut shares = Shares::new(nodes);
+        // What waits to be moved was decided already, but shows in no node's usage yet.
+        for next in &self.pending {
+            if let Some(info) = keyspace.look(&next.key) {
+                shares.enter(&info, next.to);
+            }
+        }
         while !budget.is_exhausted() {
             if self.pending.is_empty() {
                 if self.walked || self.is_settled(&shares) {
@@ -351,14 +357,20 @@ impl Shares {
         if after + i128::from(info.bytes.0) > self.tolerance(threshold) {
             return None;
         }
+        self.enter(info, to);
+        Some(to)
+    }
+
+    /// Counts a key as moved.
+    fn enter(&mut self, info: &KeyInfo, to: NodeId) {
         for (node, usage) in &mut self.nodes {
             if *node == info.node {
                 usage.used -= info.bytes;
-            } else if *node == to {
+            }
+            if *node == to {
                 usage.used += info.bytes;
             }
         }
-        Some(to)
     }
 }
 
@@ -459,5 +471,202 @@ impl Background {
             progress: pass.progress,
             cancelled,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::{key, node, Fake};
+    use super::*;
+
+    const SLICE: Budget = Budget {
+        time_us: 300,
+        bytes: Bytes::MAX,
+        keys: usize::MAX,
+    };
+
+    /// Runs a task in slices until it is through, and returns how many it took.
+    fn run(fake: &mut Fake, task: Task) -> (usize, Finished) {
+        let mut background = Background::new();
+        background.start(task).unwrap();
+        let mut slices = 0;
+        while background.running().is_some() {
+            slices += 1;
+            assert!(slices < 10_000, "it never ends");
+            step(fake, &mut background, SLICE);
+        }
+        (slices, background.last().unwrap().clone())
+    }
+
+    fn step(fake: &mut Fake, background: &mut Background, mut budget: Budget) {
+        let (nodes, clock) = (fake.usage(), fake.clock());
+        let mut stats = MoveStats::default();
+        background.step(fake, &nodes, &mut budget, &clock, &mut stats);
+    }
+
+    fn many(count: usize) -> Fake {
+        let mut fake = Fake::with_nodes(3);
+        for number in 0..count {
+            let name = format!("{}:{number}", if number % 2 == 0 { "even" } else { "odd" });
+            fake.add(key(u32::from(number % 5 == 0), &name), 0, 100);
+        }
+        fake
+    }
+
+    fn all_to(db: u32, to: usize) -> Task {
+        Task::Db {
+            db: DbIndex(db),
+            to: node(to),
+        }
+    }
+
+    #[test]
+    fn a_database_moves_in_slices_and_no_other_one() {
+        let mut fake = many(500);
+        let (slices, finished) = run(&mut fake, all_to(0, 2));
+        assert!(slices >= 400 / 30, "{slices}");
+        let progress = finished.progress;
+        assert_eq!(
+            (progress.of, progress.moved, progress.failed),
+            (400, 400, 0)
+        );
+        assert_eq!((fake.count_on(2), fake.count_on(0)), (400, 100));
+        let mut keys = fake.keys.iter();
+        assert!(keys.all(|(key, info)| (key.db.0 == 0) == (info.node == node(2))));
+    }
+
+    #[test]
+    fn a_pattern_moves_the_keys_it_names() {
+        let mut fake = many(100);
+        let task = Task::Pattern {
+            glob: b"odd:*".as_slice().into(),
+            db: DbIndex(0),
+            to: node(1),
+        };
+        assert_eq!(task.to_string(), "PATTERN odd:* of db 0 to node 1");
+        let (_, finished) = run(&mut fake, task);
+        assert_eq!(finished.progress.moved, 40);
+        assert_eq!(fake.count_on(1), 40);
+    }
+
+    #[test]
+    fn pinned_keys_and_full_nodes_are_counted_and_left() {
+        let mut fake = many(100);
+        fake.keys[1].1.pinned = true;
+        fake.limits[1] = Bytes(5000);
+        let (_, finished) = run(&mut fake, all_to(0, 1));
+        let progress = finished.progress;
+        assert_eq!(
+            (progress.moved, progress.skipped, progress.failed),
+            (50, 1, 29)
+        );
+    }
+
+    #[test]
+    fn one_at_a_time_and_a_cancelled_one_says_how_far_it_came() {
+        let mut fake = many(500);
+        let mut background = Background::new();
+        assert!(background.cancel().is_none());
+        background.start(all_to(0, 1)).unwrap();
+        let second = background.start(all_to(1, 1)).unwrap_err();
+        assert_eq!(second.task, "DB 0 to node 1");
+        step(&mut fake, &mut background, SLICE);
+        let finished = background.cancel().unwrap();
+        assert!(finished.cancelled);
+        assert_eq!(finished.progress.moved as usize, fake.count_on(1));
+        assert!((1..400).contains(&fake.count_on(1)));
+        background.start(all_to(0, 1)).unwrap();
+    }
+
+    #[test]
+    fn without_a_budget_nothing_happens() {
+        let mut fake = many(10);
+        let mut background = Background::new();
+        background.start(all_to(0, 1)).unwrap();
+        for _ in 0..10 {
+            step(&mut fake, &mut background, Budget { keys: 0, ..SLICE });
+        }
+        assert_eq!(
+            (fake.count_on(0), background.running().is_some()),
+            (10, true)
+        );
+    }
+
+    #[test]
+    fn an_empty_keyspace_is_done_at_once() {
+        let mut fake = Fake::with_nodes(2);
+        let (slices, finished) = run(&mut fake, all_to(0, 1));
+        assert_eq!((slices, finished.progress), (1, Progress::default()));
+    }
+
+    #[test]
+    fn release_turns_numa_values_native() {
+        let mut fake = many(100);
+        fake.keys[0].1.plane = Plane::Native;
+        let (_, finished) = run(&mut fake, Task::Release { glob: None });
+        assert_eq!(finished.progress.moved, 99);
+        let mut keys = fake.keys.iter();
+        assert!(keys.all(|(_, info)| info.plane == Plane::Native));
+    }
+
+    fn shares(fake: &Fake) -> Vec<u64> {
+        let total: u64 = fake.keys.iter().map(|(_, info)| info.bytes.0).sum();
+        let usage = fake.usage().into_iter();
+        usage.map(|(_, usage)| usage.used.0 * 100 / total).collect()
+    }
+
+    fn rebalance(threshold: u8, weights: &[u32]) -> Task {
+        let ideal = weights.iter().enumerate();
+        Task::Rebalance {
+            threshold,
+            ideal: ideal.map(|(at, &weight)| (node(at), weight)).collect(),
+        }
+    }
+
+    #[test]
+    fn rebalance_ends_when_no_node_is_overfull() {
+        let mut fake = many(900);
+        let (_, finished) = run(&mut fake, rebalance(10, &[1, 1, 1]));
+        let after = shares(&fake);
+        assert!(after.iter().all(|&share| share <= 43), "{after:?}");
+        assert!(
+            finished.progress.moved <= 600,
+            "it moves no more than it must"
+        );
+        let again = run(&mut fake, rebalance(10, &[1, 1, 1])).1;
+        assert_eq!(again.progress.moved, 0);
+    }
+
+    #[test]
+    fn rebalance_follows_the_weights_to_the_byte_and_spares_pinned_keys() {
+        let mut fake = many(1000);
+        fake.keys[7].1.pinned = true;
+        run(&mut fake, rebalance(0, &[20, 30, 50]));
+        assert_eq!(shares(&fake), [20, 30, 50]);
+        assert_eq!(fake.keys[7].1.node, node(0));
+        let mut fake = many(100);
+        run(&mut fake, rebalance(0, &[0, 0, 1]));
+        assert_eq!(fake.count_on(2), 100);
+    }
+
+    #[test]
+    fn rebalance_asks_no_node_for_more_than_it_holds() {
+        let mut fake = many(300);
+        fake.limits = vec![Bytes::MAX, Bytes(1000), Bytes::ZERO];
+        let (_, finished) = run(&mut fake, rebalance(5, &[1, 1, 1]));
+        assert_eq!(finished.progress.failed, 0);
+        assert_eq!((fake.count_on(1), fake.count_on(2)), (10, 0));
+    }
+
+    #[test]
+    fn rebalance_of_nothing_or_towards_nowhere_is_harmless() {
+        run(&mut Fake::with_nodes(0), rebalance(0, &[]));
+        run(&mut Fake::with_nodes(2), rebalance(0, &[1, 1]));
+        let mut fake = many(20);
+        run(&mut fake, rebalance(0, &[]));
+        let mut one = Fake::with_nodes(1);
+        one.add(key(0, "k"), 0, 1 << 40);
+        run(&mut one, rebalance(0, &[1]));
+        assert_eq!(one.count_on(0), 1);
     }
 }

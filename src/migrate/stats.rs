@@ -160,3 +160,83 @@ fn blend(old: u64, new: u64) -> u64 {
         (old.saturating_mul(MEMORY - 1)).saturating_add(new) / MEMORY
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moved(stats: &mut MoveStats, why: Why, bytes: u64) {
+        stats.begin();
+        let bytes = Bytes(bytes);
+        stats.end(why, Outcome::Moved { bytes });
+    }
+
+    #[test]
+    fn the_six_fields_come_first_in_their_order() {
+        let mut stats = MoveStats::default();
+        moved(&mut stats, Why::Promote, 100);
+        stats.begin();
+        stats.end(Why::Promote, Outcome::NoRoom);
+        stats.measure(1, Bytes(100), 7);
+        let fields = stats.fields();
+        let first: Vec<_> = fields
+            .iter()
+            .take(6)
+            .map(|(name, n)| (name.as_str(), *n))
+            .collect();
+        assert_eq!(
+            first,
+            [
+                ("total_migrations", 2),
+                ("successful_migrations", 1),
+                ("failed_migrations", 1),
+                ("total_bytes_migrated", 100),
+                ("total_migration_time_us", 7),
+                ("peak_concurrent_migrations", 1),
+            ]
+        );
+        let of = |name: &str| fields.iter().find(|(other, _)| other == name).unwrap().1;
+        assert_eq!((of("moved_promote"), of("moved_demote")), (1, 0));
+        assert_eq!(of("no_room_migrations"), 1);
+    }
+
+    #[test]
+    fn cost_has_a_fixed_part_and_one_by_size() {
+        let mut stats = MoveStats::default();
+        assert_eq!(stats.expected_ns(Bytes::mib(1)), 0);
+        for _ in 0..100 {
+            stats.measure(100, Bytes(6400), 200);
+        }
+        assert_eq!(stats.expected_ns(Bytes(0)), 2000);
+        for _ in 0..100 {
+            stats.measure(1, Bytes::mib(1), 102 + 1024);
+        }
+        let per_mib = stats.expected_ns(Bytes::mib(1));
+        assert!((1_100_000..1_150_000).contains(&per_mib), "{per_mib}");
+    }
+
+    #[test]
+    fn one_slow_measurement_moves_the_mean_a_little() {
+        let mut stats = MoveStats::default();
+        stats.measure(1, Bytes(64), 8);
+        stats.measure(1, Bytes(64), 88);
+        assert_eq!(stats.expected_ns(Bytes(0)), 18_000);
+    }
+
+    #[test]
+    fn reset_keeps_what_is_known_of_the_machine() {
+        let mut stats = MoveStats::default();
+        moved(&mut stats, Why::Command, 64);
+        stats.measure(1, Bytes(64), 8);
+        let cost = stats.expected_ns(Bytes(64));
+        stats.begin();
+        stats.reset();
+        assert_eq!(
+            (stats.total, stats.bytes, stats.moved_for(Why::Command)),
+            (0, Bytes(0), 0)
+        );
+        assert_eq!(stats.expected_ns(Bytes(64)), cost);
+        stats.end(Why::Command, Outcome::Missing);
+        assert_eq!((stats.skipped, stats.peak_concurrent), (1, 1));
+    }
+}

@@ -16,7 +16,7 @@
 //! It has no clock and no log: time comes from the view, and what there is to say goes back to
 //! the caller as events.
 
-use super::slot::{Priority, Slot, SlotStatus, INTERVAL_MS};
+use super::slot::{Path, Priority, Slot, SlotStatus, INTERVAL_MS};
 use super::{Engine, Plan, Strategy, StrategyError};
 use crate::heat::Score;
 use crate::ids::SlotIndex;
@@ -91,13 +91,6 @@ pub struct PassReport {
 #[derive(Default)]
 pub struct Runner {
     slots: [Option<Slot>; SlotIndex::COUNT],
-}
-
-/// Which of a strategy's two paths runs.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Path {
-    Fast,
-    Slow,
 }
 
 impl Runner {
@@ -314,10 +307,10 @@ fn run(
         .and_then(|plan| in_time(plan, spent_us, granted.time_us));
     match judged {
         Ok(plan) => {
-            slot.forgive();
+            slot.forgive(path);
             carry(slot, plan, engine, budget);
         }
-        Err(reason) if slot.strike(&reason) => events.push(Event::Stopped {
+        Err(reason) if slot.strike(path, &reason) => events.push(Event::Stopped {
             slot: at,
             name: slot.strategy.name(),
             reason: reason.to_string(),
@@ -363,4 +356,281 @@ fn carry(slot: &mut Slot, plan: Plan, engine: &mut dyn Engine, budget: &mut Budg
     slot.counts.moves += report.moved as u64;
     slot.strategy.carried(&report);
     report
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sim::{name, node, runner, Sim, TICK};
+    use super::super::slot::STRIKES_MAX;
+    use super::super::View;
+    use super::*;
+    use crate::ids::{Bytes, NodeId};
+    use crate::migrate::{Move, Why};
+    use std::sync::{Arc, Mutex};
+
+    type Calls = Arc<Mutex<Vec<(u32, &'static str)>>>;
+
+    /// A strategy that does what a test tells it to, and writes down when it ran.
+    struct Puppet {
+        number: u32,
+        calls: Calls,
+        act: fn(&mut dyn View) -> Result<Plan, StrategyError>,
+    }
+
+    impl Puppet {
+        fn note(&self, what: &'static str) {
+            self.calls.lock().unwrap().push((self.number, what));
+        }
+    }
+
+    impl Strategy for Puppet {
+        fn name(&self) -> &'static str {
+            "puppet"
+        }
+
+        fn description(&self) -> &'static str {
+            "does as told"
+        }
+
+        fn fast(&mut self, _: &mut dyn View, _: &Budget) -> Result<Plan, StrategyError> {
+            self.note("fast");
+            Ok(Plan::new())
+        }
+
+        fn decide(&mut self, view: &mut dyn View, _: &Budget) -> Result<Plan, StrategyError> {
+            self.note("slow");
+            (self.act)(view)
+        }
+
+        fn pass(
+            &mut self,
+            view: &mut dyn View,
+            keys: usize,
+        ) -> Result<(Plan, usize), StrategyError> {
+            Ok(((self.act)(view)?, keys))
+        }
+    }
+
+    fn slot(number: usize) -> SlotIndex {
+        SlotIndex::new(number).unwrap()
+    }
+
+    fn calm(_: &mut dyn View) -> Result<Plan, StrategyError> {
+        Ok(Plan::new())
+    }
+
+    fn sim() -> Sim {
+        Sim::new(&[100; 4], Bytes(250))
+    }
+
+    fn puppet(number: u32, calls: &Calls) -> Box<Puppet> {
+        Box::new(Puppet {
+            number,
+            calls: Arc::clone(calls),
+            act: calm,
+        })
+    }
+
+    fn acting(act: fn(&mut dyn View) -> Result<Plan, StrategyError>) -> Runner {
+        let mut runner = Runner::new();
+        let mut puppet = puppet(0, &Calls::default());
+        puppet.act = act;
+        runner
+            .install(slot(5), puppet, Priority::Normal, 10)
+            .unwrap();
+        runner
+    }
+
+    /// A plan that moves key 0, which is near, to that node.
+    fn move_0(to: NodeId) -> Plan {
+        let mut plan = Plan::new();
+        plan.push(Move {
+            key: name(0),
+            to,
+            why: Why::Demote,
+            benefit: 0,
+        });
+        plan
+    }
+
+    #[test]
+    fn high_runs_before_normal_before_low_and_each_when_its_interval_passed() {
+        let (calls, mut sim, mut runner) = (Calls::default(), sim(), Runner::new());
+        let slots = [
+            (2, Priority::Low, 10),
+            (3, Priority::High, 20),
+            (4, Priority::Normal, 10),
+            (5, Priority::High, 10),
+        ];
+        for (number, priority, interval_ms) in slots {
+            let puppet = puppet(number, &calls);
+            let at = slot(number as usize);
+            runner.install(at, puppet, priority, interval_ms).unwrap();
+        }
+        sim.tick(&mut runner, TICK);
+        let taken = |calls: &Calls| std::mem::take(&mut *calls.lock().unwrap());
+        let slow = |calls: &Calls| {
+            let calls = taken(calls).into_iter();
+            let slow = calls.filter(|(_, what)| *what == "slow");
+            slow.map(|(number, _)| number).collect::<Vec<_>>()
+        };
+        assert_eq!(slow(&calls), [3, 5, 4, 2]);
+        sim.tick(&mut runner, TICK);
+        assert_eq!(slow(&calls), [5, 4, 2]);
+        sim.tick(&mut runner, TICK);
+        assert_eq!(slow(&calls), [3, 5, 4, 2]);
+        assert_eq!(runner.status(slot(3)).unwrap().counts.executions, 2);
+        runner.set_enabled(slot(5), false).unwrap();
+        runner.set_priority(slot(2), Priority::High).unwrap();
+        sim.tick(&mut runner, TICK);
+        assert_eq!(
+            taken(&calls),
+            [
+                (2, "fast"),
+                (2, "slow"),
+                (3, "fast"),
+                (4, "fast"),
+                (4, "slow")
+            ]
+        );
+    }
+
+    #[test]
+    fn without_a_budget_nobody_runs_and_stays_due() {
+        let (calls, mut sim, mut runner) = (Calls::default(), sim(), Runner::new());
+        let puppet = puppet(1, &calls);
+        runner
+            .install(slot(2), puppet, Priority::High, 60_000)
+            .unwrap();
+        for _ in 0..3 {
+            sim.tick(&mut runner, Budget { time_us: 0, ..TICK });
+        }
+        assert!(calls.lock().unwrap().is_empty());
+        sim.tick(&mut runner, TICK);
+        assert_eq!(*calls.lock().unwrap(), [(1, "fast"), (1, "slow")]);
+    }
+
+    #[test]
+    fn slots_are_taken_freed_and_bounded() {
+        let mut runner = runner();
+        let again = runner.install(slot(1), puppet(0, &Calls::default()), Priority::High, 10);
+        assert_eq!(again, Err(SlotError::Taken(slot(1))));
+        assert_eq!(runner.set_interval(slot(1), 0), Err(SlotError::Interval(0)));
+        assert_eq!(
+            runner.set_enabled(slot(9), true),
+            Err(SlotError::Empty(slot(9)))
+        );
+        assert!(runner.status(slot(9)).is_none());
+        assert_eq!(
+            runner.remove(slot(1)).map(|old| old.name()),
+            Ok("composite-lru")
+        );
+        assert!(runner.remove(slot(1)).is_err());
+        assert_eq!(runner.bar(), None, "no-op asks for no accesses");
+        let names: Vec<_> = runner
+            .statuses()
+            .map(|(at, s)| (at.index(), s.name))
+            .collect();
+        assert_eq!(names, [(0, "no-op")]);
+    }
+
+    /// Ticks until the strategy is stopped; returns the reason.
+    fn stopped(runner: &mut Runner) -> String {
+        let mut sim = sim();
+        for tick in 1..=STRIKES_MAX {
+            let events = sim.tick(runner, TICK);
+            let status = runner.status(slot(5)).unwrap();
+            assert_eq!(status.counts.failures, u64::from(tick));
+            assert_eq!(status.enabled, tick < STRIKES_MAX);
+            assert_eq!(events.len(), usize::from(tick == STRIKES_MAX), "{events:?}");
+        }
+        assert!(sim.tick(runner, TICK).is_empty());
+        assert_eq!(sim.stats.total, 0);
+        runner.status(slot(5)).unwrap().stopped.unwrap()
+    }
+
+    #[test]
+    fn errors_in_a_row_stop_a_strategy_until_it_is_enabled_again() {
+        let mut runner = acting(|_| Err(StrategyError("lost".to_owned())));
+        assert!(stopped(&mut runner).ends_with("lost"));
+        runner.set_enabled(slot(5), true).unwrap();
+        let status = runner.status(slot(5)).unwrap();
+        assert!(status.enabled && status.stopped.is_none());
+    }
+
+    #[test]
+    fn a_plan_with_an_unknown_node_is_a_failure_and_is_not_carried_out() {
+        let mut runner = acting(|_| Ok(move_0(node(7))));
+        assert!(stopped(&mut runner).contains("node 7"));
+    }
+
+    #[test]
+    fn overrunning_the_time_again_and_again_stops_a_strategy() {
+        let mut runner = acting(|view| {
+            let until_us = view.now_us() + 5000;
+            while view.now_us() < until_us {
+                view.look(&name(0));
+            }
+            Ok(move_0(node(1)))
+        });
+        assert!(stopped(&mut runner).contains("us where it had"));
+        assert!(runner.status(slot(5)).unwrap().counts.longest_us >= 5000);
+    }
+
+    #[test]
+    fn a_good_run_in_between_forgives() {
+        let mut runner = acting(|view| match view.now_ms() / 10 % 3 {
+            0 => Ok(Plan::new()),
+            _ => Err(StrategyError("now and then".to_owned())),
+        });
+        let mut sim = sim();
+        for _ in 0..50 {
+            sim.tick(&mut runner, TICK);
+        }
+        let status = runner.status(slot(5)).unwrap();
+        assert!(status.enabled && status.counts.failures > 20);
+    }
+
+    #[test]
+    fn moves_are_carried_out_and_counted() {
+        let mut runner = acting(|_| Ok(move_0(node(1))));
+        let mut sim = sim();
+        sim.tick(&mut runner, TICK);
+        assert_eq!(sim.node_of(0), node(1));
+        assert_eq!(runner.status(slot(5)).unwrap().counts.moves, 1);
+        runner.reset_counts();
+        assert_eq!(runner.status(slot(5)).unwrap().counts.moves, 0);
+    }
+
+    #[test]
+    fn a_dry_pass_tells_what_a_pass_then_does() {
+        let mut runner = acting(|_| Ok(move_0(node(1))));
+        let mut sim = sim();
+        let plan = runner.dry_pass(slot(5), 3, &mut sim).unwrap();
+        assert_eq!((plan.len(), sim.node_of(0)), (1, node(0)));
+        let mut budget = Budget::UNBOUNDED;
+        let done = runner.pass(slot(5), 3, &mut sim, &mut budget).unwrap();
+        assert_eq!((done.scanned, done.report.moved), (3, 1));
+        assert_eq!(sim.node_of(0), node(1));
+        let empty = runner.pass(slot(9), 3, &mut sim, &mut budget).unwrap_err();
+        assert_eq!(empty, "slot 9 is empty");
+    }
+
+    #[test]
+    fn no_op_has_a_line_every_ten_seconds() {
+        let (mut sim, mut runner) = (sim(), runner());
+        let lines: usize = (0..3000).map(|_| sim.tick(&mut runner, TICK).len()).sum();
+        assert_eq!(lines, 3);
+        let status = runner.status(slot(0)).unwrap();
+        assert_eq!((status.counts.executions, status.counts.moves), (30, 0));
+    }
+
+    #[test]
+    fn a_plan_is_bounded() {
+        let mut plan = Plan::new();
+        let one = move_0(node(1)).into_moves().remove(0);
+        let fit = (0..2 * Plan::MOVES_MAX).filter(|_| plan.push(one.clone()));
+        assert_eq!(fit.count(), Plan::MOVES_MAX);
+        assert_eq!((plan.len(), plan.room()), (Plan::MOVES_MAX, 0));
+    }
 }

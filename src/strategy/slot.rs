@@ -1,7 +1,8 @@
 //! A slot: one strategy, when it runs, and how it has done.
 //!
-//! A strategy that fails or overruns its time gets a strike; a good run takes all strikes away.
-//! [`STRIKES_MAX`] in a row stop it until a user enables it again: one slow run says more about
+//! A strategy that fails or overruns its time gets a strike; a good run of the same path takes all
+//! its strikes away (the fast path runs a hundred times as often and would excuse every failure of
+//! the slow one). [`STRIKES_MAX`] in a row stop it until a user enables it again: one slow run says more about
 //! the machine than about the strategy, but a strategy that never keeps its time would take the
 //! server's.
 
@@ -82,6 +83,13 @@ pub struct SlotCounts {
     pub moves: u64,
 }
 
+/// Which of a strategy's two paths runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Path {
+    Fast,
+    Slow,
+}
+
 /// One filled slot.
 pub(super) struct Slot {
     pub(super) strategy: Box<dyn Strategy>,
@@ -90,7 +98,7 @@ pub(super) struct Slot {
     pub(super) enabled: bool,
     pub(super) due_ms: u64,
     pub(super) counts: SlotCounts,
-    strikes: u32,
+    strikes: [u32; 2],
     stopped: Option<String>,
 }
 
@@ -103,7 +111,7 @@ impl Slot {
             enabled: true,
             due_ms: 0,
             counts: SlotCounts::default(),
-            strikes: 0,
+            strikes: [0; 2],
             stopped: None,
         }
     }
@@ -123,7 +131,7 @@ impl Slot {
     pub(super) fn set_enabled(&mut self, enabled: bool) {
         self.enabled = enabled;
         if enabled {
-            self.strikes = 0;
+            self.strikes = [0; 2];
             self.stopped = None;
         }
     }
@@ -143,20 +151,29 @@ impl Slot {
         self.counts.longest_us = self.counts.longest_us.max(spent_us);
     }
 
-    /// Takes all strikes away.
-    pub(super) fn forgive(&mut self) {
-        self.strikes = 0;
+    /// Takes all strikes of a path away.
+    pub(super) fn forgive(&mut self, path: Path) {
+        *self.strikes_of(path) = 0;
     }
 
     /// Counts a bad run, and says whether it was the one too many.
-    pub(super) fn strike(&mut self, reason: &StrategyError) -> bool {
+    pub(super) fn strike(&mut self, path: Path, reason: &StrategyError) -> bool {
         self.counts.failures += 1;
-        self.strikes += 1;
-        let stop = self.strikes >= STRIKES_MAX;
+        let strikes = self.strikes_of(path);
+        *strikes += 1;
+        let stop = *strikes >= STRIKES_MAX;
         if stop {
             self.enabled = false;
-            self.stopped = Some(format!("{} bad runs in a row: {reason}", self.strikes));
+            self.stopped = Some(format!("{STRIKES_MAX} bad runs in a row: {reason}"));
         }
         stop
+    }
+
+    fn strikes_of(&mut self, path: Path) -> &mut u32 {
+        let [fast, slow] = &mut self.strikes;
+        match path {
+            Path::Fast => fast,
+            Path::Slow => slow,
+        }
     }
 }
