@@ -40,7 +40,7 @@ const TRIALS_A_CALL: usize = 32;
 const VERDICT_TRIALS: u64 = 32;
 const VERDICT_ACCESSES: u64 = 64;
 /// Percent of accesses below which swaps were not worth their while.
-const SHARE_POOR: u64 = 75;
+const SHARE_POOR: u64 = 80;
 /// Percent of accesses above which more of them would be.
 const SHARE_RICH: u64 = 90;
 
@@ -156,7 +156,7 @@ impl Hysteresis {
         if share < SHARE_POOR {
             self.set(self.steps * 13 / 10 + STEPS_MIN);
         } else if share > SHARE_RICH {
-            self.set(self.steps * 6 / 10);
+            self.set(self.steps * 8 / 10);
         }
         self.ended = 0;
         self.promoted = 0;
