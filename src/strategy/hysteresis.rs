@@ -196,7 +196,7 @@ mod tests {
         let mut hysteresis = Hysteresis::new();
         verdicts(&mut hysteresis, 5, 5, 20);
         assert!(hysteresis.steps() > STEPS_MAX - 2 * STEPS_A_SECOND);
-        verdicts(&mut hysteresis, 20, 1, 10);
+        verdicts(&mut hysteresis, 20, 1, 30);
         assert_eq!(hysteresis.steps(), STEPS_MIN);
     }
 

@@ -2,9 +2,9 @@
 //!
 //! A strategy that fails or overruns its time gets a strike; a good run of the same path takes all
 //! its strikes away (the fast path runs a hundred times as often and would excuse every failure of
-//! the slow one). [`STRIKES_MAX`] in a row stop it until a user enables it again: one slow run says more about
-//! the machine than about the strategy, but a strategy that never keeps its time would take the
-//! server's.
+//! the slow one). [`STRIKES_MAX`] in a row stop it until a user enables it again: one slow run says
+//! more about the machine than about the strategy, but a strategy that never keeps its time would
+//! take the server's.
 
 use super::{Strategy, StrategyError};
 
