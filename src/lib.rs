@@ -6,8 +6,10 @@ pub mod config;
 pub mod heat;
 pub mod ids;
 pub mod machine;
+pub mod migrate;
 pub mod placement;
 pub mod pool;
+pub mod strategy;
 pub mod value;
 
 #[cfg(test)]

@@ -1,0 +1,496 @@
+//! composite-lru: frequency and recency together, a fast path and a slow one (slot 1).
+//!
+//! ```text
+//! fast   each tick       hot far accesses -> seen often enough? -> looked at again -> plan
+//!                        a slice of the survey rides along
+//! slow   each interval   more of the survey, within all of the time that is left
+//!
+//! survey (see `survey`)  near keys -> victims, the coldest known
+//!                        far keys hotter than those -> plan
+//! ```
+//!
+//! Both paths write the same plan. Home has room below its high watermark, so the key is promoted;
+//! or it has none, and the key is promoted **by swapping**: the coldest near keys, looked at again,
+//! leave in front of it, if each is colder by the hysteresis (see `hysteresis`) and together they
+//! free enough. Above the high watermark the coldest leave without a swap until the low one is
+//! reached. Heat is compared by the byte (see `density`).
+//!
+//! A key that was planned to move cools down for one to two [`COOLING_MS`]: it is neither
+//! promoted nor a victim. Together with the hysteresis that is what keeps keys from going to and
+//! fro.
+//!
+//! What the parameters mean here:
+//! * `migrate_hotness_threshold`: the level that a far key must have, when it is accessed and when
+//!   it is looked at again, to be promoted by the fast path. The slow path goes by score alone, or
+//!   a load so slow that no key reaches the level would never be placed.
+//! * `stability_count`, `hot_candidates_size`: how often it must be seen hot, among how many.
+//! * `scan_batch_size`: keys of one slice of the survey, between two looks at the clock.
+//! * `pressure_threshold`: share of the high watermark up to which home takes any such key. From
+//!   there on a key must be hotter than the coldest near key known even where it fits.
+//! * `overload_threshold`: the share of its time that moving may take on average (see `duty`);
+//!   while it takes more, nothing is promoted.
+//! * `auto_migrate_enabled`: without it nothing is planned unless a user asks (`NUMAMIGRATE SCAN`).
+//!
+//! Rejected: to keep all keys in an ordered list, as an LRU does. It costs two links a key and a
+//! write to other keys' lines at each access, for an order of which only the cold end is used.
+
+use super::candidates::Candidates;
+use super::density::Density;
+use super::desk::{Desk, Seen};
+use super::duty::Duty;
+use super::hysteresis::Hysteresis;
+use super::recent::Recent;
+use super::survey::{Extent, Survey};
+use super::{Params, Plan, Strategy, StrategyError, View};
+use crate::heat::Score;
+use crate::ids::{Bytes, NodeId};
+use crate::migrate::{Budget, KeyRef, Report, Why};
+
+/// Hot accesses taken in one tick.
+const HOT_MAX: usize = 1024;
+/// Keys remembered as just moved.
+const COOLING_KEYS_MAX: usize = 4096;
+/// The least time that a moved key stays where it is, in milliseconds.
+const COOLING_MS: u64 = 1000;
+/// Victims looked at again before the search for one is given up.
+const VICTIM_TRIES: usize = 64;
+/// Victims that one promotion may displace.
+const SWAP_VICTIMS_MAX: usize = 64;
+
+/// The strategy of slot 1. See the head of the file.
+#[derive(Debug)]
+pub struct CompositeLru {
+    home: Option<NodeId>,
+    candidates: Candidates,
+    survey: Survey,
+    hysteresis: Hysteresis,
+    cooling: Recent<()>,
+    cooling_turn_ms: u64,
+    duty: Duty,
+    draining: bool,
+    bar: Option<Score>,
+}
+
+impl Default for CompositeLru {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl CompositeLru {
+    /// The strategy before it has seen anything.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            home: None,
+            candidates: Candidates::new(Params::default().hot_candidates_size),
+            survey: Survey::new(),
+            hysteresis: Hysteresis::new(),
+            cooling: Recent::new(COOLING_KEYS_MAX),
+            cooling_turn_ms: 0,
+            duty: Duty::default(),
+            draining: false,
+            bar: Some(Score::default()),
+        }
+    }
+
+    /// How much hotter a key must be now than what it displaces, in steps of [`Score`].
+    #[must_use]
+    pub const fn hysteresis(&self) -> i32 {
+        self.hysteresis.steps()
+    }
+
+    /// One automatic run of either path.
+    fn run(&mut self, view: &mut dyn View, budget: &Budget, hot_max: usize) -> Plan {
+        if !view.params().auto_migrate_enabled || view.nodes().len() < 2 {
+            self.bar = None;
+            return Plan::new();
+        }
+        let hot = view.take_hot(hot_max);
+        let start_us = view.now_us();
+        let survey_until = Extent::Until(start_us.saturating_add(budget.time_us / 2));
+        self.prepare(view, budget);
+        self.survey
+            .walk(view, survey_until, self.hysteresis.steps(), &self.cooling);
+        let deadline_us = start_us.saturating_add(budget.time_us);
+        let mut desk = Desk::open(view, budget, deadline_us);
+        self.fill(&mut desk, hot);
+        desk.close()
+    }
+
+    /// What comes before each plan.
+    fn prepare(&mut self, view: &mut dyn View, budget: &Budget) {
+        let (home, now_ms) = (view.home(), view.now_ms());
+        if self.home != Some(home) {
+            self.home = Some(home);
+            self.survey.clear();
+            self.candidates.clear();
+            self.hysteresis.drop_trials();
+        }
+        self.candidates
+            .set_capacity(view.params().hot_candidates_size);
+        if now_ms >= self.cooling_turn_ms {
+            self.cooling.turn();
+            self.cooling_turn_ms = now_ms.saturating_add(COOLING_MS);
+        }
+        self.duty.begin(budget.time_us);
+        self.hysteresis.learn(view);
+    }
+
+    /// Writes the plan.
+    fn fill(&mut self, desk: &mut Desk<'_>, hot: Vec<KeyRef>) {
+        self.drain(desk);
+        if self.duty.share() < desk.params.overload_threshold {
+            for key in hot {
+                if self.candidates.see(&key, desk.params.stability_count) {
+                    self.promote(desk, key, desk.params.migrate_hotness_threshold);
+                }
+            }
+        }
+        for key in self.survey.take_found() {
+            if self.duty.share() < desk.params.overload_threshold {
+                self.promote(desk, key, 0);
+            }
+        }
+        self.set_bar(desk);
+    }
+
+    /// Above the high watermark, plans the coldest to leave down to the low one.
+    fn drain(&mut self, desk: &mut Desk<'_>) {
+        let near = desk.near();
+        self.draining |= near.used > near.mark(desk.params.watermark_high);
+        while self.draining && !desk.is_done() {
+            if desk.near().used <= desk.near().mark(desk.params.watermark_low) {
+                self.draining = false;
+                break;
+            }
+            let Some(victim) = self.next_victim(desk) else {
+                break;
+            };
+            let Some(to) = desk.far_with_room(victim.1.bytes) else {
+                self.spare(victim);
+                break;
+            };
+            self.plan(desk, victim, to, Why::Demote, 0);
+        }
+    }
+
+    /// Plans to bring a far key of at least that level home, if there is room or a swap for it.
+    fn promote(&mut self, desk: &mut Desk<'_>, key: KeyRef, level: u8) {
+        if desk.is_done() || self.cooling.contains(&key) {
+            return;
+        }
+        let Some(info) = desk.look(&key) else { return };
+        if info.node == desk.home || info.level.get() < level {
+            return;
+        }
+        let coldest = self.survey.victims.coldest();
+        let hotter = coldest.is_none_or(|coldest| Density::of(&info) > coldest);
+        let fits = desk.easy_room() >= info.bytes || (hotter && desk.room() >= info.bytes);
+        let candidate = (key, info);
+        if fits {
+            self.plan(desk, candidate, desk.home, Why::Promote, 0);
+        } else {
+            self.swap(desk, candidate);
+        }
+    }
+
+    /// Plans the coldest near keys to leave and the candidate to take their room; all or nothing.
+    fn swap(&mut self, desk: &mut Desk<'_>, candidate: Seen) {
+        let victims = self.gather(desk, &candidate);
+        let freed: Bytes = victims.iter().map(|(_, info)| info.bytes).sum();
+        let enough = desk.room() + freed >= candidate.1.bytes;
+        let target = desk.far_with_room(freed);
+        let (true, Some(to), Some((coldest, coldest_info))) = (enough, target, victims.first())
+        else {
+            victims.into_iter().for_each(|victim| self.spare(victim));
+            return;
+        };
+        let density = Density::of(&candidate.1);
+        self.hysteresis.watch(
+            (&candidate.0, &candidate.1),
+            (coldest, coldest_info),
+            desk.view.now_ms(),
+        );
+        let mut benefit = u32::MAX;
+        for victim in victims {
+            benefit = benefit.min(density.over(Density::of(&victim.1)));
+            self.plan(desk, victim, to, Why::Demote, 0);
+        }
+        self.plan(desk, candidate, desk.home, Why::Promote, benefit);
+    }
+
+    /// The coldest near keys that would free room for the candidate, as far as they are colder
+    /// than it by the hysteresis. May free too little.
+    fn gather(&mut self, desk: &mut Desk<'_>, candidate: &Seen) -> Vec<Seen> {
+        let density = Density::of(&candidate.1);
+        let most = SWAP_VICTIMS_MAX.min(desk.moves_left().saturating_sub(1));
+        let mut victims: Vec<Seen> = Vec::new();
+        let mut room = desk.room();
+        while room < candidate.1.bytes && victims.len() < most && !desk.is_done() {
+            let Some(victim) = self.next_victim(desk) else {
+                break;
+            };
+            if density <= Density::of(&victim.1).above(self.hysteresis.steps()) {
+                self.spare(victim);
+                break;
+            }
+            room += victim.1.bytes;
+            victims.push(victim);
+        }
+        victims
+    }
+
+    /// Takes the coldest near key, as it is now.
+    fn next_victim(&mut self, desk: &mut Desk<'_>) -> Option<Seen> {
+        for _ in 0..VICTIM_TRIES {
+            let key = self.survey.victims.take_coldest()?;
+            let near = desk.look(&key).filter(|info| info.node == desk.home);
+            let Some(info) = near.filter(|_| !self.cooling.contains(&key)) else {
+                continue;
+            };
+            let next = self.survey.victims.coldest();
+            if next.is_none_or(|next| Density::of(&info) <= next) {
+                return Some((key, info));
+            }
+            // It grew hot since the survey passed: another one is the coldest now.
+            self.spare((key, info));
+        }
+        None
+    }
+
+    /// Gives a victim back that is not to leave.
+    fn spare(&mut self, (key, info): Seen) {
+        self.survey.victims.offer(&key, Density::of(&info));
+    }
+
+    fn plan(&mut self, desk: &mut Desk<'_>, seen: Seen, to: NodeId, why: Why, benefit: u32) {
+        self.cooling.put(seen.0.clone(), ());
+        desk.push(seen, to, why, benefit);
+    }
+
+    /// The score at which a far key of middling size would be promoted now.
+    fn set_bar(&mut self, desk: &Desk<'_>) {
+        let scarce = desk.easy_room() == Bytes::ZERO;
+        let coldest = self.survey.victims.coldest().filter(|_| scarce);
+        let bar = coldest.map(|coldest| {
+            let bar = coldest.above(self.hysteresis.steps());
+            bar.score_at(self.survey.far_size_log2())
+        });
+        self.bar = Some(bar.unwrap_or_default());
+    }
+}
+
+impl Strategy for CompositeLru {
+    fn name(&self) -> &'static str {
+        "composite-lru"
+    }
+
+    fn description(&self) -> &'static str {
+        "Brings hot keys home and sends the coldest away, by frequency and recency."
+    }
+
+    fn fast(&mut self, view: &mut dyn View, budget: &Budget) -> Result<Plan, StrategyError> {
+        Ok(self.run(view, budget, HOT_MAX))
+    }
+
+    fn decide(&mut self, view: &mut dyn View, budget: &Budget) -> Result<Plan, StrategyError> {
+        Ok(self.run(view, budget, 0))
+    }
+
+    fn pass(&mut self, view: &mut dyn View, keys: usize) -> Result<(Plan, usize), StrategyError> {
+        let budget = Budget::UNBOUNDED;
+        self.prepare(view, &budget);
+        let steps = self.hysteresis.steps();
+        let scanned = self
+            .survey
+            .walk(view, Extent::Keys(keys), steps, &self.cooling);
+        let mut desk = Desk::open(view, &budget, u64::MAX);
+        self.fill(&mut desk, Vec::new());
+        Ok((desk.close(), scanned))
+    }
+
+    fn carried(&mut self, report: &Report) {
+        self.duty.spend(report.spent_us);
+        for next in &report.rest {
+            self.cooling.take(&next.key);
+        }
+    }
+
+    fn bar(&self) -> Option<Score> {
+        self.bar
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sim::{name, node, runner, Sim, TICK};
+    use super::super::Runner;
+    use super::*;
+    use crate::ids::SlotIndex;
+
+    /// Key 0 alone is near and cold; the others are far. Home holds one key below its watermark.
+    fn one_near(keys: usize) -> (Sim, Runner) {
+        let sim = Sim::new(&vec![100; keys], Bytes(120));
+        assert_eq!(sim.node_of(0), node(0));
+        assert_eq!(sim.node_of(1), node(1));
+        (sim, runner())
+    }
+
+    /// Some seconds in which key 1 is asked for all the time.
+    fn heat_key_1(sim: &mut Sim, runner: &mut Runner) {
+        sim.serve(runner, 400_000, &mut || 1);
+    }
+
+    #[test]
+    fn a_hot_far_key_takes_the_place_of_a_cold_near_one() {
+        let (mut sim, mut runner) = one_near(4);
+        heat_key_1(&mut sim, &mut runner);
+        assert_eq!(sim.node_of(1), node(0));
+        assert_eq!(sim.node_of(0), node(1));
+        assert_eq!(sim.stats.moved_for(Why::Promote), 1);
+        assert_eq!(sim.stats.moved_for(Why::Demote), 1);
+    }
+
+    #[test]
+    fn a_plan_makes_room_before_it_uses_it() {
+        let (mut sim, _) = one_near(4);
+        (0..500).for_each(|_| sim.access(1));
+        sim.sleep_ms(2000);
+        (0..500).for_each(|_| sim.access(1));
+        let (plan, scanned) = CompositeLru::new().pass(&mut sim, 4).unwrap();
+        assert_eq!(scanned, 4);
+        let moves: Vec<_> = plan
+            .moves()
+            .iter()
+            .map(|m| (m.key.clone(), m.why))
+            .collect();
+        assert_eq!(moves, [(name(0), Why::Demote), (name(1), Why::Promote)]);
+        assert!(plan.moves()[1].benefit > 0);
+    }
+
+    #[test]
+    fn one_wrong_thing_keeps_a_key_where_it_is() {
+        let spoil: [fn(&mut Sim); 6] = [
+            |sim| sim.params.auto_migrate_enabled = false,
+            |sim| sim.keys[0].as_mut().unwrap().pinned = true,
+            |sim| sim.keys[1].as_mut().unwrap().pinned = true,
+            |sim| sim.usage[1].limit = sim.usage[1].used,
+            |sim| sim.usage.truncate(1),
+            |sim| sim.usage[0].limit = Bytes::ZERO,
+        ];
+        for (number, spoil) in spoil.into_iter().enumerate() {
+            let mut sim = Sim::new(&[100; 4], Bytes(120));
+            spoil(&mut sim);
+            let mut runner = runner();
+            heat_key_1(&mut sim, &mut runner);
+            let stayed = sim.keys[1].as_ref().unwrap().node == node(1);
+            assert!(stayed, "case {number}");
+            let status = runner.status(SlotIndex::new(1).unwrap()).unwrap();
+            assert!(
+                status.enabled && status.counts.failures == 0,
+                "case {number}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_budget_no_move_no_harm() {
+        let nothing = [
+            Budget { time_us: 0, ..TICK },
+            Budget { keys: 0, ..TICK },
+            Budget {
+                bytes: Bytes::ZERO,
+                ..TICK
+            },
+        ];
+        for budget in nothing {
+            let (mut sim, mut runner) = one_near(4);
+            for _ in 0..400 {
+                (0..100).for_each(|_| sim.access(1));
+                sim.tick(&mut runner, budget);
+            }
+            assert_eq!(sim.stats.total, 0);
+        }
+    }
+
+    #[test]
+    fn a_key_that_went_away_is_passed_over() {
+        let (mut sim, mut runner) = one_near(4);
+        sim.serve(&mut runner, 1000, &mut || 1);
+        for gone in [1, 0] {
+            let key = sim.keys[gone].take().unwrap();
+            sim.usage[key.node.index()].used -= key.bytes;
+            sim.serve(&mut runner, 100_000, &mut || 1);
+        }
+        sim.check();
+        assert_eq!(sim.stats.failed, 0);
+    }
+
+    #[test]
+    fn above_the_high_watermark_the_coldest_leave_down_to_the_low_one() {
+        let mut sim = Sim::new(&[100; 100], Bytes(10_600));
+        let mut runner = runner();
+        assert_eq!(sim.usage[0].used, Bytes(10_000));
+        sim.usage[0].limit = Bytes(10_000);
+        let mut served = 0;
+        sim.serve(&mut runner, 100_000, &mut || {
+            served += 1;
+            served % 50
+        });
+        assert_eq!(sim.usage[0].used, Bytes(9_000));
+        assert!((0..50).all(|hot| sim.node_of(hot) == node(0)));
+    }
+
+    #[test]
+    fn free_room_takes_what_is_asked_for_and_nothing_else() {
+        let mut sim = Sim::new(&[100; 100], Bytes::ZERO);
+        let mut runner = runner();
+        sim.usage[0].limit = Bytes(100_000);
+        let mut served = 0;
+        sim.serve(&mut runner, 300_000, &mut || {
+            served += 1;
+            served % 20
+        });
+        assert!((0..20).all(|hot| sim.node_of(hot) == node(0)));
+        assert!((20..100).all(|cold| sim.node_of(cold) == node(1)));
+    }
+
+    #[test]
+    fn a_small_hot_key_beats_a_large_one_of_the_same_heat() {
+        let mut sim = Sim::new(&[6400, 100, 100, 100], Bytes(7000));
+        let mut runner = runner();
+        let mut served = 0;
+        sim.serve(&mut runner, 600_000, &mut || {
+            served += 1;
+            served % 4
+        });
+        assert_eq!(
+            sim.node_of(0),
+            node(1),
+            "64 times the bytes for the same hits"
+        );
+        assert!((1..4).all(|small| sim.node_of(small) == node(0)));
+    }
+
+    #[test]
+    fn demoted_keys_go_to_the_nearest_node_with_room() {
+        let (mut sim, mut runner) = one_near(4);
+        sim.usage.push(sim.usage[1]);
+        sim.usage[2].used = Bytes::ZERO;
+        sim.usage[1].limit = sim.usage[1].used;
+        heat_key_1(&mut sim, &mut runner);
+        assert_eq!(sim.node_of(0), node(2));
+        assert_eq!(sim.node_of(1), node(0));
+    }
+
+    #[test]
+    fn a_new_home_is_filled_from_the_old_one() {
+        let (mut sim, mut runner) = one_near(4);
+        heat_key_1(&mut sim, &mut runner);
+        sim.usage[1].limit = Bytes(100_000);
+        sim.home = node(1);
+        sim.serve(&mut runner, 200_000, &mut || 1);
+        assert_eq!(sim.node_of(1), node(1));
+    }
+}

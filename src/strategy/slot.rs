@@ -1,0 +1,179 @@
+//! A slot: one strategy, when it runs, and how it has done.
+//!
+//! A strategy that fails or overruns its time gets a strike; a good run of the same path takes all
+//! its strikes away (the fast path runs a hundred times as often and would excuse every failure of
+//! the slow one). [`STRIKES_MAX`] in a row stop it until a user enables it again: one slow run says
+//! more about the machine than about the strategy, but a strategy that never keeps its time would
+//! take the server's.
+
+use super::{Strategy, StrategyError};
+
+/// Bad runs in a row that stop a strategy.
+pub const STRIKES_MAX: u32 = 5;
+
+/// Shortest and longest interval between runs, in milliseconds.
+pub const INTERVAL_MS: std::ops::RangeInclusive<u64> = 1..=86_400_000;
+
+/// Which slots run first in a tick.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Priority {
+    /// Before all others.
+    High,
+    /// In between.
+    Normal,
+    /// With what the others left.
+    Low,
+}
+
+impl Priority {
+    /// All priorities in the order that they run.
+    pub const ALL: [Self; 3] = [Self::High, Self::Normal, Self::Low];
+
+    /// The word in commands and replies.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::High => "high",
+            Self::Normal => "normal",
+            Self::Low => "low",
+        }
+    }
+
+    /// The priority of that name, in any case.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|priority| priority.name().eq_ignore_ascii_case(name))
+    }
+}
+
+/// How a slot stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SlotStatus {
+    /// The strategy's name.
+    pub name: &'static str,
+    /// What it does.
+    pub description: &'static str,
+    /// Its place in a tick.
+    pub priority: Priority,
+    /// Milliseconds between its runs.
+    pub interval_ms: u64,
+    /// Whether it runs.
+    pub enabled: bool,
+    /// Why it was stopped, where it was.
+    pub stopped: Option<String>,
+    /// What it did.
+    pub counts: SlotCounts,
+}
+
+/// What a slot's strategy did since it was put there or since the last reset.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SlotCounts {
+    /// Times its interval passed and it decided. The fast path runs in every tick and is not
+    /// counted here.
+    pub executions: u64,
+    /// Runs of either path that failed or overran.
+    pub failures: u64,
+    /// Microseconds of deciding, the fast path included, moving excluded.
+    pub total_us: u64,
+    /// The longest of these runs, in microseconds.
+    pub longest_us: u64,
+    /// Keys moved by its plans.
+    pub moves: u64,
+}
+
+/// Which of a strategy's two paths runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Path {
+    Fast,
+    Slow,
+}
+
+/// One filled slot.
+pub(super) struct Slot {
+    pub(super) strategy: Box<dyn Strategy>,
+    pub(super) priority: Priority,
+    pub(super) interval_ms: u64,
+    pub(super) enabled: bool,
+    pub(super) due_ms: u64,
+    pub(super) counts: SlotCounts,
+    strikes: [u32; 2],
+    stopped: Option<String>,
+}
+
+impl Slot {
+    pub(super) fn new(strategy: Box<dyn Strategy>, priority: Priority, interval_ms: u64) -> Self {
+        Self {
+            strategy,
+            priority,
+            interval_ms,
+            enabled: true,
+            due_ms: 0,
+            counts: SlotCounts::default(),
+            strikes: [0; 2],
+            stopped: None,
+        }
+    }
+
+    pub(super) fn status(&self) -> SlotStatus {
+        SlotStatus {
+            name: self.strategy.name(),
+            description: self.strategy.description(),
+            priority: self.priority,
+            interval_ms: self.interval_ms,
+            enabled: self.enabled,
+            stopped: self.stopped.clone(),
+            counts: self.counts,
+        }
+    }
+
+    pub(super) fn set_enabled(&mut self, enabled: bool) {
+        self.enabled = enabled;
+        if enabled {
+            self.strikes = [0; 2];
+            self.stopped = None;
+        }
+    }
+
+    /// Whether its interval has passed; if so, the next one begins. Intervals that were missed
+    /// are not made up for.
+    pub(super) fn take_due(&mut self, now_ms: u64) -> bool {
+        let due = now_ms >= self.due_ms;
+        if due {
+            self.due_ms = now_ms.saturating_add(self.interval_ms);
+        }
+        due
+    }
+
+    pub(super) fn note_time(&mut self, spent_us: u64) {
+        self.counts.total_us = self.counts.total_us.saturating_add(spent_us);
+        self.counts.longest_us = self.counts.longest_us.max(spent_us);
+    }
+
+    /// Takes all strikes of a path away.
+    pub(super) fn forgive(&mut self, path: Path) {
+        *self.strikes_of(path) = 0;
+    }
+
+    /// Counts a bad run, and says whether it was the one too many.
+    pub(super) fn strike(&mut self, path: Path, reason: &StrategyError) -> bool {
+        self.counts.failures += 1;
+        let strikes = self.strikes_of(path);
+        *strikes += 1;
+        let stop = *strikes >= STRIKES_MAX;
+        if stop {
+            self.enabled = false;
+            self.stopped = Some(format!("{STRIKES_MAX} bad runs in a row: {reason}"));
+        }
+        stop
+    }
+
+    fn strikes_of(&mut self, path: Path) -> &mut u32 {
+        let [fast, slow] = &mut self.strikes;
+        match path {
+            Path::Fast => fast,
+            Path::Slow => slow,
+        }
+    }
+}
