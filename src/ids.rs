@@ -13,6 +13,9 @@ impl NodeId {
     /// Nodes with a number of this or more are left alone: one `u64` holds any set of nodes.
     pub const COUNT_MAX: usize = 64;
 
+    /// Node 0: the only one of a machine that shows no nodes.
+    pub const FIRST: Self = Self(0);
+
     /// The node of that number, or nothing where it is [`NodeId::COUNT_MAX`] or more.
     #[must_use]
     pub const fn new(number: usize) -> Option<Self> {

@@ -4,9 +4,10 @@
 use crate::ids::NodeId;
 
 /// Which node new bytes go to, by name; the placement floor gives each name its meaning.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum PolicyName {
     /// Home, then the nearest node with room.
+    #[default]
     LocalFirst,
     /// Even over the nodes, by a hash of the key.
     Interleaved,

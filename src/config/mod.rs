@@ -25,6 +25,7 @@ mod table;
 mod value;
 
 use crate::ids::{Bytes, NodeId};
+use crate::machine::SimNode;
 use kind::Kind;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -34,7 +35,6 @@ pub use error::SetError;
 pub use file::{read_file, replace_file};
 pub use render::render_file;
 pub use resolve::{Origins, Place};
-pub use simulate::SimNode;
 pub use table::{Effect, Param, When, TABLE};
 
 /// The parameters of the composite LRU strategy.

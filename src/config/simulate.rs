@@ -2,19 +2,7 @@
 
 use super::value::{integer, memory, memory_text};
 use crate::ids::{Bytes, NodeId};
-
-/// One node of a simulated machine.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct SimNode {
-    /// Its number.
-    pub id: NodeId,
-    /// All memory it has.
-    pub capacity: Bytes,
-    /// Read latency in ns, as seen from the CPUs.
-    pub latency_ns: u32,
-    /// Whether it has memory but no CPU, as CXL memory does.
-    pub cpuless: bool,
-}
+use crate::machine::SimNode;
 
 /// What the text must look like, for error texts.
 pub(super) const EXPECTED: &str = "<node>:<bytes>:<latency_ns>[:cpuless][,...]: nodes 0 to 63 \

@@ -9,7 +9,7 @@
 //!
 //! Pure: the caller feeds it with what it sees, once a tick.
 
-use super::topology::{Topology, NODE_ZERO};
+use super::topology::Topology;
 use crate::ids::NodeId;
 
 /// `numa-home-node`.
@@ -48,7 +48,7 @@ impl HomeTracker {
         seen: Option<NodeId>,
     ) -> Self {
         let pinned = node_of_all(topology, server_cpus);
-        let fallback = topology.usable().next().unwrap_or(NODE_ZERO);
+        let fallback = topology.usable().next().unwrap_or(NodeId::FIRST);
         let mut tracker = Self {
             home: pinned.or(seen).unwrap_or(fallback),
             choice,

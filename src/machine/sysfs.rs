@@ -16,7 +16,7 @@
 use super::cpulist::parse_list;
 use super::linux::os_page;
 use super::tiers;
-use super::topology::{NodeInfo, Topology, DISTANCE_LOCAL, DISTANCE_UNKNOWN, NODE_ZERO};
+use super::topology::{NodeInfo, Topology, DISTANCE_LOCAL, DISTANCE_UNKNOWN};
 use crate::ids::{Bytes, NodeId};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -225,7 +225,7 @@ impl<'a> Files<'a> {
     fn without_numa(&self) -> Shape {
         let meminfo = self.root.join("proc/meminfo");
         let total = text(&meminfo).and_then(|meminfo| kib_of(&meminfo, "MemTotal"));
-        let id = NODE_ZERO;
+        let id = NodeId::FIRST;
         let zoneinfo = text(&self.root.join("proc/zoneinfo")).unwrap_or_default();
         let reserve = low_watermark(&zoneinfo, id);
         let topology = Topology {

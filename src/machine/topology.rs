@@ -14,12 +14,6 @@ pub const DISTANCE_LOCAL: u32 = 10;
 /// What a distance is taken for where it is not known: one hop to another socket.
 pub const DISTANCE_UNKNOWN: u32 = 20;
 
-/// The node of a machine that shows no nodes. The compiler works this out: it cannot fail later.
-pub(super) const NODE_ZERO: NodeId = match NodeId::new(0) {
-    Some(node) => node,
-    None => unreachable!(),
-};
-
 /// Local DRAM, where the machine reports no latency at all.
 const LATENCY_LOCAL_NS: u32 = 100;
 

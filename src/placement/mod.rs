@@ -28,62 +28,12 @@ mod orders;
 mod spread;
 mod weighted;
 
+pub use crate::config::PolicyName as Policy;
 use crate::ids::{Bytes, NodeId};
 use crate::machine::Topology;
 use orders::Orders;
 use spread::{by_hash, next_after};
 use weighted::SmoothRoundRobin;
-
-/// The six placement policies.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub enum Policy {
-    /// Home, then the nearest with room.
-    #[default]
-    LocalFirst,
-    /// Even over the nodes by hash.
-    Interleaved,
-    /// The next node each time.
-    RoundRobin,
-    /// Smooth weighted round-robin.
-    Weighted,
-    /// The node with the largest share free.
-    PressureAware,
-    /// Small values near, others on the CPU-less nodes.
-    CxlOptimized,
-}
-
-impl Policy {
-    /// All policies, in the order in which they are listed to users.
-    pub const ALL: [Self; 6] = [
-        Self::LocalFirst,
-        Self::Interleaved,
-        Self::RoundRobin,
-        Self::Weighted,
-        Self::PressureAware,
-        Self::CxlOptimized,
-    ];
-
-    /// The name that users write.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::LocalFirst => "local_first",
-            Self::Interleaved => "interleaved",
-            Self::RoundRobin => "round_robin",
-            Self::Weighted => "weighted",
-            Self::PressureAware => "pressure_aware",
-            Self::CxlOptimized => "cxl_optimized",
-        }
-    }
-
-    /// The policy of that name, in any case; nothing for an unknown one, never a default.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|policy| policy.name().eq_ignore_ascii_case(name))
-    }
-}
 
 /// What a policy may look at.
 #[derive(Clone, Copy)]

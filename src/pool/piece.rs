@@ -9,12 +9,6 @@ use crate::ids::NodeId;
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
 
-/// The lowest node.
-pub(super) const FIRST_NODE: NodeId = match NodeId::new(0) {
-    Some(node) => node,
-    None => unreachable!(),
-};
-
 /// A block's address, class and node; no right to its bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Piece {
@@ -57,7 +51,7 @@ impl Piece {
     pub(super) const fn node(self) -> NodeId {
         match NodeId::new(self.tag as usize % NodeId::COUNT_MAX) {
             Some(node) => node,
-            None => FIRST_NODE,
+            None => NodeId::FIRST,
         }
     }
 

@@ -22,7 +22,7 @@
 
 use super::arena::Arena;
 use super::class::{SizeClass, BLOCKS_MAX};
-use super::piece::{offset_ptr, FIRST_NODE};
+use super::piece::offset_ptr;
 use crate::ids::NodeId;
 use std::ptr::NonNull;
 
@@ -93,7 +93,7 @@ impl Default for Slab {
             region: 0,
             live: 0,
             class: SizeClass::LARGE,
-            node: FIRST_NODE,
+            node: NodeId::FIRST,
             place: Place::Vacant,
             hint: 0,
         }
@@ -279,7 +279,7 @@ mod tests {
 
     fn slab_of(class: SizeClass, spills: &mut Arena<Spill>) -> Slab {
         let base = NonNull::<u8>::dangling().map_addr(|_| NonZeroUsize::new(1 << 30).unwrap());
-        let mut slab = Slab::new(base, class, FIRST_NODE, 0);
+        let mut slab = Slab::new(base, class, NodeId::FIRST, 0);
         slab.spill = spills.insert(Slab::fresh_spill(class)).unwrap();
         slab.place = Place::Current;
         slab

@@ -25,12 +25,6 @@ use std::ptr::NonNull;
 /// The longest string, in bytes: the header counts in 32 bits.
 pub const LEN_MAX: usize = u32::MAX as usize - HEADER_LEN;
 
-/// Stands for the node of a value that is being taken apart; nobody can ask it.
-const NODE_ZERO: NodeId = match NodeId::new(0) {
-    Some(node) => node,
-    None => unreachable!(),
-};
-
 /// Up to here growth doubles; beyond, it adds this much.
 const GROWTH_STEP_MAX: usize = 1 << 20;
 
@@ -178,7 +172,7 @@ impl NumaString {
     /// The node that the block was made on.
     #[must_use]
     pub fn node(&self) -> NodeId {
-        self.block.as_ref().map_or(NODE_ZERO, Block::node)
+        self.block.as_ref().map_or(NodeId::FIRST, Block::node)
     }
 
     /// All bytes that the string takes from its node, header and slack included.
@@ -264,16 +258,16 @@ impl NumaString {
     ///
     /// # Errors
     /// [`BadPayload`]; nothing stays behind.
-    pub fn load<'o, S: Source>(
+    pub fn load<S: Source, O: AsRef<[NodeId]>>(
         source: &mut S,
         clock: &Clock,
         pool: PoolHandle,
-        order: impl FnOnce(usize) -> &'o [NodeId],
+        order: impl FnOnce(usize) -> O,
     ) -> Result<Self, BadPayload> {
         let (heat, pinned) = read_heat(source, clock)?;
         let bytes = source.bytes()?;
         let bytes = bytes.as_ref();
-        let string = Self::new(pool, order(bytes.len()), bytes, heat);
+        let string = Self::new(pool, order(bytes.len()).as_ref(), bytes, heat);
         let mut string = string.map_err(|OutOfMemory| BadPayload::OutOfMemory)?;
         string.set_pinned(pinned);
         Ok(string)
