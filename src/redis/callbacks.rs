@@ -1,0 +1,205 @@
+//! Every function that the server calls, in one place: each casts, and calls a safe one inside
+//! `guard::contained`. What they do is elsewhere.
+
+use super::guard::contained;
+use super::raw::{Args, Ctx, Digest, Io, Name, Report, ERR, OK};
+use super::string_type;
+use super::{events, info, tick};
+use redis_module::raw;
+use std::ffi::CStr;
+use std::os::raw::{c_char, c_int, c_void};
+use std::ptr::null_mut;
+
+/// The version that MODULE LIST shows: 0.1.0 as one number.
+const MODULE_VERSION: c_int = 100;
+
+/// The load. `redis-module`'s macro would do this too, but with unwraps on the way, with nothing
+/// around our own code, and with a warning in every log about what 6.2 does not have.
+///
+/// # Safety
+/// * `ctx` is the server's context, `argv` its `argc` words, all for the length of the call.
+pub(crate) unsafe fn on_load(
+    ctx: *mut raw::RedisModuleCtx,
+    argv: *mut *mut raw::RedisModuleString,
+    argc: c_int,
+    load: fn(Ctx<'_>, Args<'_>) -> bool,
+) -> c_int {
+    let api_version = raw::REDISMODULE_APIVER_1 as c_int;
+    let name = c"numa".as_ptr();
+    // SAFETY: the server's context, and a C string that lives for ever.
+    let status = unsafe { raw::Export_RedisModule_Init(ctx, name, MODULE_VERSION, api_version) };
+    if status != OK {
+        return ERR;
+    }
+    // SAFETY: the server lends the context for this call.
+    let ctx = unsafe { Ctx::from_raw(ctx) };
+    // SAFETY: the server lends the words for this call.
+    let args = unsafe { Args::from_raw(argv, argc) };
+    if contained(false, || load(ctx, args)) {
+        OK
+    } else {
+        ERR
+    }
+}
+
+/// A command of the module: its row in COMMAND INFO and what it does. One type for each, for the
+/// server hands a handler no data of its own.
+pub(crate) trait Command {
+    /// The name, in lower case.
+    const NAME: &'static CStr;
+    /// The flags, as `RedisModule_CreateCommand` takes them.
+    const FLAGS: &'static CStr;
+    /// First key, last key, step.
+    const KEYS: (c_int, c_int, c_int);
+
+    /// Serves one call; it always replies.
+    fn serve(ctx: Ctx<'_>, args: Args<'_>);
+}
+
+/// The entry of a command.
+pub(crate) unsafe extern "C" fn command<C: Command>(
+    ctx: *mut raw::RedisModuleCtx,
+    argv: *mut *mut raw::RedisModuleString,
+    argc: c_int,
+) -> c_int {
+    // SAFETY: the server lends the context for this call.
+    let ctx = unsafe { Ctx::from_raw(ctx) };
+    // SAFETY: the server lends the words for this call.
+    let args = unsafe { Args::from_raw(argv, argc) };
+    let serve = || {
+        C::serve(ctx, args);
+        true
+    };
+    if !contained(false, serve) {
+        contained((), || {
+            ctx.reply_error("ERR internal error, contained: see the server's log")
+        });
+    }
+    OK
+}
+
+/// The timer's tick.
+pub(crate) unsafe extern "C" fn timer(ctx: *mut raw::RedisModuleCtx, data: *mut c_void) {
+    // SAFETY: the server lends the context for this call.
+    let ctx = unsafe { Ctx::from_raw(ctx) };
+    contained((), || tick::fired(ctx, data as usize));
+}
+
+/// INFO. In a crash report nothing is said: the heap may be broken.
+pub(crate) unsafe extern "C" fn report(info: *mut raw::RedisModuleInfoCtx, crash: c_int) {
+    if crash != 0 {
+        return;
+    }
+    // SAFETY: the server lends the INFO context for this call.
+    let report = unsafe { Report::from_raw(info) };
+    contained((), || info::write(report));
+}
+
+/// A server event: flush, swapdb, loading, fork.
+pub(crate) unsafe extern "C" fn server_event(
+    ctx: *mut raw::RedisModuleCtx,
+    event: raw::RedisModuleEvent,
+    subevent: u64,
+    _data: *mut c_void,
+) {
+    // SAFETY: the server lends the context for this call.
+    let ctx = unsafe { Ctx::from_raw(ctx) };
+    contained((), || events::server_event(ctx, event.id, subevent));
+}
+
+/// A keyspace event.
+pub(crate) unsafe extern "C" fn keyspace_event(
+    ctx: *mut raw::RedisModuleCtx,
+    _class: c_int,
+    event: *const c_char,
+    key: *mut raw::RedisModuleString,
+) -> c_int {
+    // SAFETY: the server lends the context for this call.
+    let ctx = unsafe { Ctx::from_raw(ctx) };
+    // SAFETY: the server names the event by a C string.
+    let event = unsafe { CStr::from_ptr(event) };
+    // SAFETY: the server lends the key's name for this call.
+    let key = unsafe { Name::from_raw(key) };
+    contained((), || events::keyspace_event(ctx, event.to_bytes(), key));
+    OK
+}
+
+pub(crate) unsafe extern "C" fn string_rdb_load(
+    io: *mut raw::RedisModuleIO,
+    encver: c_int,
+) -> *mut c_void {
+    // SAFETY: the server lends the handle for this call.
+    let io = unsafe { Io::from_raw(io) };
+    let loaded = contained(None, || string_type::load(io, encver));
+    loaded.map_or(null_mut(), |value| value.as_ptr().cast())
+}
+
+pub(crate) unsafe extern "C" fn string_rdb_save(io: *mut raw::RedisModuleIO, value: *mut c_void) {
+    // SAFETY: the server lends the handle for this call.
+    let io = unsafe { Io::from_raw(io) };
+    // SAFETY: the server hands back what we gave it, and lends it for this call.
+    contained((), || unsafe {
+        string_type::with_raw(value, |value| string_type::save(io, value))
+    });
+}
+
+pub(crate) unsafe extern "C" fn string_aof_rewrite(
+    io: *mut raw::RedisModuleIO,
+    key: *mut raw::RedisModuleString,
+    value: *mut c_void,
+) {
+    // SAFETY: the server lends the handle for this call.
+    let io = unsafe { Io::from_raw(io) };
+    // SAFETY: the server lends the key's name for this call.
+    let key = unsafe { Name::from_raw(key) };
+    let rewrite = |value: &crate::value::NumaString| string_type::rewrite(io, key, value);
+    // SAFETY: the server hands back what we gave it, and lends it for this call.
+    contained((), || unsafe { string_type::with_raw(value, rewrite) });
+}
+
+pub(crate) unsafe extern "C" fn string_mem_usage(value: *const c_void) -> usize {
+    let size = crate::value::NumaString::memory;
+    // SAFETY: the server hands back what we gave it, and lends it for this call.
+    contained(0, || unsafe {
+        string_type::with_raw(value.cast_mut(), size)
+    })
+}
+
+pub(crate) unsafe extern "C" fn string_digest(md: *mut raw::RedisModuleDigest, value: *mut c_void) {
+    // SAFETY: the server lends the handle for this call.
+    let digest = unsafe { Digest::from_raw(md) };
+    let add = |value: &crate::value::NumaString| string_type::digest(digest, value);
+    // SAFETY: the server hands back what we gave it, and lends it for this call.
+    contained((), || unsafe { string_type::with_raw(value, add) });
+}
+
+/// May run on a background thread of the server (lazy free, FLUSHALL ASYNC).
+pub(crate) unsafe extern "C" fn string_free(value: *mut c_void) {
+    // SAFETY: the server gives back what we gave it, for good.
+    contained((), || unsafe { string_type::free_raw(value) });
+}
+
+pub(crate) unsafe extern "C" fn string_free_effort(
+    _key: *mut raw::RedisModuleString,
+    value: *const c_void,
+) -> usize {
+    // SAFETY: the server hands back what we gave it, and lends it for this call.
+    contained(1, || unsafe {
+        string_type::with_raw(value.cast_mut(), string_type::free_effort)
+    })
+}
+
+pub(crate) unsafe extern "C" fn string_copy(
+    _from: *mut raw::RedisModuleString,
+    to: *mut raw::RedisModuleString,
+    value: *const c_void,
+) -> *mut c_void {
+    // SAFETY: the server lends the key's name for this call.
+    let to = unsafe { Name::from_raw(to) };
+    let copy = |value: &crate::value::NumaString| string_type::copy(to, value);
+    // SAFETY: the server hands back what we gave it, and lends it for this call.
+    let copied = contained(None, || unsafe {
+        string_type::with_raw(value.cast_mut(), copy)
+    });
+    copied.map_or(null_mut(), |value| value.as_ptr().cast())
+}

@@ -1,0 +1,51 @@
+//! What the server tells us of its own accord.
+//!
+//! Values carry their heat, so no event is needed to keep that in step. What names keys from the
+//! outside (the ring of hot far keys, the walk's place) is forgotten when names change meaning.
+
+use super::raw::{Ctx, Name};
+use super::server::server;
+use redis_module::raw;
+
+/// Keyspace events that make a name mean another key.
+const RENAMING: [&[u8]; 4] = [b"rename_from", b"rename_to", b"move_from", b"move_to"];
+
+/// Subscribes to everything that is handled here.
+pub(crate) fn subscribe(ctx: Ctx<'_>) -> bool {
+    let events = [
+        raw::REDISMODULE_EVENT_FLUSHDB,
+        raw::REDISMODULE_EVENT_SWAPDB,
+        raw::REDISMODULE_EVENT_LOADING,
+        raw::REDISMODULE_EVENT_REPLICATION_ROLE_CHANGED,
+        raw::REDISMODULE_EVENT_FORK_CHILD,
+    ];
+    events.into_iter().all(|id| ctx.subscribe_server_event(id))
+        && ctx.subscribe_keyspace_events(raw::REDISMODULE_NOTIFY_GENERIC)
+}
+
+/// A server event.
+pub(crate) fn server_event(_ctx: Ctx<'_>, id: u64, _subevent: u64) {
+    let Some(server) = server() else {
+        return;
+    };
+    match id {
+        // A fork pauses moves through the context's flags, which the next tick reads; what was
+        // noticed so far would be acted on late, so it goes with the rest.
+        raw::REDISMODULE_EVENT_FORK_CHILD => {
+            server.pulse.with(|pulse| pulse.forget());
+        }
+        _ => {
+            server.pulse.with(|pulse| pulse.forget());
+            server.works.with(|works| works.keyspace_changed());
+        }
+    }
+}
+
+/// A keyspace event.
+pub(crate) fn keyspace_event(_ctx: Ctx<'_>, event: &[u8], _key: Name<'_>) {
+    if RENAMING.contains(&event) {
+        if let Some(server) = server() {
+            server.pulse.with(|pulse| pulse.forget());
+        }
+    }
+}

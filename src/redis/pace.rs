@@ -1,0 +1,118 @@
+//! How much of the main thread the module may take.
+//!
+//! Two buckets fill with time: microseconds at `numa-cpu-share` percent, bytes at
+//! `numa-migrate-rate`. A tick takes what is there, at most `numa-tick-budget`; what it overdraws
+//! is owed. Invariant: time used <= share x time passed + one tick's budget.
+
+use crate::config::Config;
+use crate::ids::Bytes;
+use crate::migrate::Budget;
+
+/// The two buckets; negative is a debt.
+pub(crate) struct Pace {
+    time_us: i64,
+    bytes: i64,
+    share_percent: u64,
+    budget_us: u64,
+    rate: Bytes,
+}
+
+impl Pace {
+    pub(crate) fn new(config: &Config) -> Self {
+        let mut made = Self {
+            time_us: 0,
+            bytes: 0,
+            share_percent: 0,
+            budget_us: 0,
+            rate: Bytes::ZERO,
+        };
+        made.apply(config);
+        made
+    }
+
+    pub(crate) fn apply(&mut self, config: &Config) {
+        self.share_percent = config.cpu_share_percent.into();
+        self.budget_us = config.tick_budget_us;
+        self.rate = config.migrate_rate;
+    }
+
+    /// Fills the buckets for the time passed and says what this tick may use.
+    pub(crate) fn next(&mut self, passed_us: u64) -> Budget {
+        let passed_us = passed_us.min(1_000_000);
+        let time_most = signed(self.budget_us);
+        self.time_us = (self.time_us + signed(passed_us * self.share_percent / 100)).min(time_most);
+        let bytes_most = signed(self.rate.0 / 10).max(1);
+        let filled = u128::from(self.rate.0) * u128::from(passed_us) / 1_000_000;
+        let filled = i64::try_from(filled).unwrap_or(i64::MAX);
+        self.bytes = self.bytes.saturating_add(filled).min(bytes_most);
+        Budget {
+            time_us: self.time_us.max(0).unsigned_abs(),
+            bytes: Bytes(self.bytes.max(0).unsigned_abs()),
+            keys: usize::MAX,
+        }
+    }
+
+    /// Takes what the tick really used.
+    pub(crate) fn spent(&mut self, time_us: u64, bytes: Bytes) {
+        self.time_us = self.time_us.saturating_sub(signed(time_us));
+        self.bytes = self.bytes.saturating_sub(signed(bytes.0));
+    }
+}
+
+fn signed(amount: u64) -> i64 {
+    i64::try_from(amount).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_share_holds_whatever_a_tick_overdraws() {
+        let config = Config::default();
+        let mut pace = Pace::new(&config);
+        let (mut used, ticks) = (0, 1_000);
+        for tick in 0..ticks {
+            let budget = pace.next(10_000);
+            assert!(budget.time_us <= config.tick_budget_us);
+            // Every tenth tick overruns badly.
+            let spent = if tick % 10 == 0 {
+                budget.time_us * 3
+            } else {
+                budget.time_us
+            };
+            pace.spent(spent, Bytes::ZERO);
+            used += spent;
+        }
+        let passed_us = ticks * 10_000;
+        assert!(
+            used <= passed_us * 2 / 100 + config.tick_budget_us * 3,
+            "{used}"
+        );
+    }
+
+    #[test]
+    fn bytes_keep_to_the_rate() {
+        let config = Config {
+            migrate_rate: Bytes::mib(1),
+            ..Config::default()
+        };
+        let mut pace = Pace::new(&config);
+        let mut moved = Bytes::ZERO;
+        for _ in 0..100 {
+            let budget = pace.next(10_000);
+            moved += budget.bytes;
+            pace.spent(0, budget.bytes);
+        }
+        assert!(moved <= Bytes::mib(1) + Bytes::kib(128), "{moved}");
+        assert!(moved >= Bytes::kib(1000), "{moved}");
+    }
+
+    #[test]
+    fn an_empty_bucket_gives_an_empty_budget() {
+        let mut pace = Pace::new(&Config::default());
+        pace.next(10_000);
+        pace.spent(1_000_000, Bytes::mib(10_000));
+        assert!(pace.next(10_000).is_exhausted());
+    }
+}

@@ -1,0 +1,211 @@
+//! What the module keeps while it is loaded, in cells by who needs it when.
+//!
+//! The split is the point: a read of a value borrows `pulse` alone, a write also `steering`, and
+//! the timer's work lives in `works`, so that no flow ever finds its cell taken by another.
+//! Order where two are held: works, then steering, then pulse; settings are copied, never held.
+
+use super::main_cell::MainCell;
+use super::pulse::Pulse;
+use super::steering::Steering;
+use super::verify::Verifier;
+use super::works::Works;
+use crate::config::{Config, Origins};
+use crate::ids::{Bytes, NodeId};
+use crate::machine::Machine;
+use crate::migrate::Task;
+use crate::placement::{default_weight, Policy};
+use crate::pool::PoolHandle;
+use once_cell::sync::OnceCell;
+use redis_module::raw::RedisModuleType;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+
+/// The configuration and where each value came from.
+pub(crate) struct Settings {
+    pub(crate) config: Config,
+    pub(crate) origins: Origins,
+}
+
+/// The loaded module.
+pub(crate) struct Server {
+    pub(crate) machine: &'static dyn Machine,
+    pub(crate) pool: PoolHandle,
+    pub(crate) settings: MainCell<Settings>,
+    pub(crate) pulse: MainCell<Pulse>,
+    pub(crate) steering: MainCell<Steering>,
+    pub(crate) works: MainCell<Works>,
+    pub(crate) verifier: MainCell<Verifier>,
+    /// What each node had free when it was asked last, once a second.
+    rooms: MainCell<BTreeMap<NodeId, Bytes>>,
+    /// How `used_memory` is made to follow: a word for the log and INFO.
+    pub(crate) charge_way: &'static str,
+    string_kind: AtomicPtr<RedisModuleType>,
+    /// Payloads of RDB files or RESTORE that were refused.
+    pub(crate) rejected_payloads: AtomicU64,
+    /// `proto-max-bulk-len` of the server, in bytes.
+    pub(crate) bulk_len_max: AtomicU64,
+}
+
+static SERVER: OnceCell<Server> = OnceCell::new();
+
+/// The loaded module; nothing before the load is done.
+pub(crate) fn server() -> Option<&'static Server> {
+    SERVER.get()
+}
+
+/// What the load has made ready.
+pub(crate) struct Parts {
+    pub(crate) machine: &'static dyn Machine,
+    pub(crate) pool: PoolHandle,
+    pub(crate) settings: Settings,
+    pub(crate) charge_way: &'static str,
+    pub(crate) string_kind: *mut RedisModuleType,
+    pub(crate) server_cpus: Vec<usize>,
+}
+
+impl Server {
+    /// Puts the module in its place; an error if one is there already.
+    pub(crate) fn install(parts: Parts) -> Result<&'static Self, &'static str> {
+        let Parts {
+            machine,
+            pool,
+            settings,
+            charge_way,
+            string_kind,
+            server_cpus,
+        } = parts;
+        let works = Works::new(machine, &settings.config, &server_cpus);
+        let home = works.home();
+        let made = Self {
+            machine,
+            pool,
+            pulse: MainCell::new(Pulse::new(home, &settings.config)),
+            steering: MainCell::new(Steering::new(machine, pool, home, &settings.config)),
+            works: MainCell::new(works),
+            verifier: MainCell::new(Verifier::default()),
+            rooms: MainCell::new(BTreeMap::new()),
+            settings: MainCell::new(settings),
+            charge_way,
+            string_kind: AtomicPtr::new(string_kind),
+            rejected_payloads: AtomicU64::new(0),
+            bulk_len_max: AtomicU64::new(BULK_LEN_MAX),
+        };
+        SERVER
+            .set(made)
+            .map_err(|_| "the module is loaded already")?;
+        let server = SERVER.get().ok_or("the module could not be put in place")?;
+        server.apply(&server.config());
+        server.ask_rooms();
+        Ok(server)
+    }
+
+    /// The server's handle of the NUMA string type.
+    pub(crate) fn string_kind(&self) -> *mut RedisModuleType {
+        self.string_kind.load(Ordering::Relaxed)
+    }
+
+    /// A copy of the configuration.
+    pub(crate) fn config(&self) -> Config {
+        self.settings
+            .with(|settings| settings.config.clone())
+            .unwrap_or_default()
+    }
+
+    /// Hands a changed configuration to everyone who keeps a part of it.
+    pub(crate) fn apply(&self, config: &Config) {
+        self.pulse.with(|pulse| pulse.apply(config));
+        self.steering.with(|steering| steering.apply(config));
+        self.works.with(|works| works.apply(config));
+        for node in self.machine.topology().ids() {
+            self.pool.set_limit(node, config.node_limit(node));
+        }
+    }
+
+    /// The node that the main thread runs on.
+    pub(crate) fn home(&self) -> NodeId {
+        let at_load = || self.machine.topology().usable().next();
+        let known = self.pulse.with(|pulse| pulse.home).or_else(at_load);
+        known.unwrap_or(NodeId::FIRST)
+    }
+
+    /// Asks the machine what each node has free: files and system calls, so once a second.
+    pub(crate) fn ask_rooms(&self) {
+        let ids = self.machine.topology().ids();
+        let asked: BTreeMap<_, _> = ids.map(|id| (id, self.machine.room(id))).collect();
+        self.rooms.with(|rooms| *rooms = asked);
+    }
+
+    /// The most that values may use on a node: its limit, or what is mapped and what is free.
+    pub(crate) fn most_of(&self, node: NodeId) -> Bytes {
+        let free = self.rooms.with(|rooms| rooms.get(&node).copied()).flatten();
+        let usage = self.pool.usage(node);
+        usage.limit.min(usage.mapped + free.unwrap_or_default())
+    }
+
+    /// How many keys have their heat counted.
+    pub(crate) fn tracked_keys(&self) -> u64 {
+        self.machine
+            .topology()
+            .ids()
+            .map(|id| self.pool.usage(id).blocks)
+            .sum()
+    }
+
+    /// Bytes that watching keys costs beyond their headers.
+    pub(crate) fn tracking_bytes(&self) -> u64 {
+        std::mem::size_of::<Self>() as u64
+            + self.pulse.with(|pulse| pulse.ring_bytes()).unwrap_or(0)
+    }
+
+    /// Bytes that the kernel says lie on a node, of the pool's.
+    pub(crate) fn verified_on(&self, node: NodeId) -> Bytes {
+        self.verifier
+            .with(|verifier| verifier.bytes_on(node))
+            .unwrap_or_default()
+    }
+
+    /// The weight of a node: given, else from the machine.
+    pub(crate) fn weight(&self, config: &Config, node: NodeId) -> u32 {
+        let given = config.node_weights.get(&node).copied();
+        given.unwrap_or_else(|| default_weight(self.machine.topology(), node))
+    }
+
+    /// The rebalancing pass that the policy asks for; nothing where there is one node only.
+    ///
+    /// Even for the policies that spread evenly, by weight for `weighted`, by what each node may
+    /// hold for the others.
+    pub(crate) fn rebalance_task(&self, config: &Config) -> Option<Task> {
+        let nodes: Vec<_> = self.machine.topology().usable().collect();
+        let share = |node: NodeId| match config.policy {
+            Policy::Interleaved | Policy::RoundRobin => 1,
+            Policy::Weighted => self.weight(config, node),
+            _ => u32::try_from(self.most_of(node).0 >> 20)
+                .unwrap_or(u32::MAX)
+                .max(1),
+        };
+        let ideal: Vec<_> = nodes.iter().map(|node| (*node, share(*node))).collect();
+        (nodes.len() > 1).then_some(Task::Rebalance {
+            threshold: config.balance_threshold,
+            ideal,
+        })
+    }
+
+    /// Whether a node holds more than its share by more than the threshold.
+    pub(crate) fn is_unbalanced(&self, task: &Task) -> bool {
+        let Task::Rebalance { threshold, ideal } = task else {
+            return false;
+        };
+        let used: Bytes = ideal
+            .iter()
+            .map(|(node, _)| self.pool.usage(*node).live)
+            .sum();
+        let weights: u64 = ideal.iter().map(|(_, weight)| u64::from(*weight)).sum();
+        ideal.iter().any(|(node, weight)| {
+            let percent = u64::from(*weight) * 100 / weights.max(1) + u64::from(*threshold);
+            self.pool.usage(*node).live > used.percent(percent)
+        })
+    }
+}
+
+/// `proto-max-bulk-len` where the server has not been asked yet.
+const BULK_LEN_MAX: u64 = 512 << 20;

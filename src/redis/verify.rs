@@ -1,0 +1,105 @@
+//! Where the pool's OS pages really lie: a slow walk that asks the kernel, a few pages a tick.
+//!
+//! The pool believes that a mapping lies on the node it was bound to; a full node spills. Each
+//! whole walk yields, by node, the bytes that the kernel says lie there, and how many lie
+//! elsewhere than believed (`numa_drift_bytes`). Pages never touched lie nowhere.
+
+use super::server::Server;
+use crate::ids::{Bytes, NodeId};
+use crate::machine::{os_page, Residency};
+use std::collections::BTreeMap;
+
+/// What the walk has counted.
+#[derive(Clone, Default)]
+pub(crate) struct Count {
+    by_node: BTreeMap<NodeId, Bytes>,
+    drift: Bytes,
+}
+
+/// A mapping that is still to be asked about.
+#[derive(Clone, Copy)]
+struct Span {
+    node: NodeId,
+    next: usize,
+    end: usize,
+}
+
+/// A walk under way, and the last whole one.
+#[derive(Default)]
+pub(crate) struct Verifier {
+    spans: Vec<Span>,
+    under_way: Count,
+    whole: Count,
+}
+
+impl Verifier {
+    /// Bytes that the kernel says lie on `node`.
+    pub(crate) fn bytes_on(&self, node: NodeId) -> Bytes {
+        self.whole.by_node.get(&node).copied().unwrap_or_default()
+    }
+
+    /// Bytes that lie on another node than believed.
+    pub(crate) fn drift(&self) -> Bytes {
+        self.whole.drift
+    }
+
+    /// Asks about the next OS pages, at most `pages_max`.
+    pub(crate) fn step(&mut self, server: &Server, pages_max: usize) {
+        if self.spans.is_empty() {
+            self.whole = std::mem::take(&mut self.under_way);
+            let spans = &mut self.spans;
+            server.pool.mappings(None, &mut |node, start, len| {
+                spans.push(Span {
+                    node,
+                    next: start,
+                    end: start + len,
+                });
+            });
+        }
+        let Some(span) = self.spans.pop() else {
+            return;
+        };
+        let page = os_page().as_usize();
+        let pages: Vec<usize> = (span.next..span.end)
+            .step_by(page)
+            .take(pages_max)
+            .collect();
+        self.ask(server, span.node, &pages);
+        let next = span.next + pages.len() * page;
+        if next < span.end {
+            self.spans.push(Span { next, ..span });
+        }
+    }
+
+    fn ask(&mut self, server: &Server, believed: NodeId, pages: &[usize]) {
+        let mut answers = vec![Residency::Unknown; pages.len()];
+        server.machine.residency(pages, &mut answers);
+        for answer in answers {
+            if let Residency::On(node) = answer {
+                *self.under_way.by_node.entry(node).or_default() += os_page();
+                if node != believed {
+                    self.under_way.drift += os_page();
+                }
+            }
+        }
+    }
+}
+
+impl Server {
+    /// Bytes of the memory from `start` on, by the node that the kernel says they lie on.
+    pub(crate) fn physical(&self, start: usize, len: usize) -> BTreeMap<NodeId, Bytes> {
+        let page = os_page().as_usize();
+        let first = start - start % page;
+        let pages: Vec<usize> = (first..start + len).step_by(page).collect();
+        let mut answers = vec![Residency::Unknown; pages.len()];
+        self.machine.residency(&pages, &mut answers);
+        let mut by_node = BTreeMap::new();
+        for (at, answer) in pages.iter().zip(answers) {
+            let (from, to) = ((*at).max(start), (*at + page).min(start + len));
+            if let Residency::On(node) = answer {
+                *by_node.entry(node).or_default() += Bytes::from(to - from);
+            }
+        }
+        by_node
+    }
+}

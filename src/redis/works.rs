@@ -1,0 +1,342 @@
+//! What runs on the timer: the strategies, the background pass, the survey, the check of home.
+//!
+//! ```text
+//! tick -> clock -> foreign frees home -> [moves allowed?] -> runner -> pass -> survey -> pace
+//! ```
+//!
+//! Moves are allowed unless the module is switched off, the dataset is loading, or a child of the
+//! server shares our OS pages (design D13). Nothing here replicates but a release, which waits
+//! while replication must rest.
+
+use super::pace::Pace;
+use super::raw::{Ctx, LogLevel};
+use super::reach::{Cursors, Reach};
+use super::server::Server;
+use super::survey::Survey;
+use crate::config::{Config, HomeSetting};
+use crate::ids::{NodeId, SlotIndex};
+use crate::machine::{HomeChoice, HomeTracker, Machine};
+use crate::migrate::{Background, Budget, Keyspace, MoveStats, Usage};
+use crate::placement::Policy;
+use crate::strategy::{CompositeLru, Event, NoOp, Priority, Runner, View};
+use std::time::Instant;
+
+/// Foreign frees brought home in one tick, at most.
+const DRAIN_MAX: usize = 4096;
+/// Keys the survey looks at in a tick in which no strategy walked.
+const IDLE_WALK_KEYS: usize = 64;
+/// OS pages that the kernel is asked about in one tick.
+const VERIFY_PAGES: usize = 128;
+/// How often the slow looks are taken: key counts, trimming, the server's own limits.
+const SLOW_MS: u64 = 1000;
+/// The intervals of the two built-in slots.
+const SLOT_INTERVAL_MS: u64 = 1000;
+
+/// Why nothing moves now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Rest {
+    /// `numa-enabled no`.
+    SwitchedOff,
+    /// The dataset is being loaded.
+    Loading,
+    /// A child of the server runs.
+    Child,
+}
+
+impl Rest {
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::SwitchedOff => "switched off by numa-enabled",
+            Self::Loading => "paused while the dataset loads",
+            Self::Child => "paused while a child of the server runs",
+        }
+    }
+}
+
+/// Times of the ticks, in us of the main thread's CPU.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Holds {
+    pub(crate) ticks: u64,
+    pub(crate) total_us: u64,
+    pub(crate) tick_max_us: u64,
+    pub(crate) hold_max_us: u64,
+}
+
+/// See the head of the file.
+pub(crate) struct Works {
+    pub(crate) runner: Runner,
+    pub(crate) background: Background,
+    pub(crate) stats: MoveStats,
+    pub(crate) survey: Survey,
+    pub(crate) holds: Holds,
+    pub(crate) rest: Option<Rest>,
+    cursors: Cursors,
+    pace: Pace,
+    tracker: HomeTracker,
+    started: Instant,
+    last_tick: Instant,
+    slow_due_ms: u64,
+    rebalance_due_ms: u64,
+    tick_interval_ms: u64,
+    generation: usize,
+}
+
+impl Works {
+    pub(crate) fn new(machine: &dyn Machine, config: &Config, server_cpus: &[usize]) -> Self {
+        let seen = machine.current_cpu_node();
+        let choice = home_choice(config);
+        let now = Instant::now();
+        Self {
+            runner: built_in_slots(),
+            background: Background::new(),
+            stats: MoveStats::default(),
+            survey: Survey::default(),
+            holds: Holds::default(),
+            rest: None,
+            cursors: Cursors::default(),
+            pace: Pace::new(config),
+            tracker: HomeTracker::new(choice, machine.topology(), server_cpus, seen),
+            started: now,
+            last_tick: now,
+            slow_due_ms: 0,
+            rebalance_due_ms: config.rebalance_interval_us / 1000,
+            tick_interval_ms: config.tick_interval_ms,
+            generation: 0,
+        }
+    }
+
+    pub(crate) fn apply(&mut self, config: &Config) {
+        self.pace.apply(config);
+        self.tick_interval_ms = config.tick_interval_ms;
+        self.tracker.set_choice(home_choice(config));
+    }
+
+    pub(crate) fn home(&self) -> NodeId {
+        self.tracker.home()
+    }
+
+    /// Starts the timer anew; ticks of an earlier generation do nothing.
+    pub(crate) fn start_timer(&mut self, ctx: Ctx<'_>) {
+        self.generation += 1;
+        ctx.start_timer(self.tick_interval_ms, self.generation);
+    }
+
+    /// How far the last whole survey lies back, in ms.
+    pub(crate) fn survey_age_ms(&self) -> Option<u64> {
+        let now_ms = self.started.elapsed().as_millis() as u64;
+        self.survey
+            .finished_ms()
+            .map(|at| now_ms.saturating_sub(at))
+    }
+
+    /// The keyspace for a command or a tick.
+    pub(crate) fn reach<'c>(
+        &'c mut self,
+        ctx: Ctx<'c>,
+        server: &'static Server,
+        config: &'c Config,
+    ) -> (Reach<'c>, &'c mut Runner, &'c mut Background) {
+        let clock = server
+            .pulse
+            .with(|pulse| pulse.clock.clone())
+            .unwrap_or_default();
+        let reach = Reach {
+            ctx,
+            server,
+            cursors: &mut self.cursors,
+            survey: &mut self.survey,
+            stats: &mut self.stats,
+            config,
+            started: self.started,
+            home: self.tracker.home(),
+            clock,
+            walked: false,
+        };
+        (reach, &mut self.runner, &mut self.background)
+    }
+
+    /// Keys may be others now (a flush, a swap): walks begin anew.
+    pub(crate) fn keyspace_changed(&mut self) {
+        self.survey.abandon();
+        self.cursors = Cursors::default();
+    }
+
+    /// One tick; false when a newer timer runs.
+    pub(crate) fn tick(
+        &mut self,
+        ctx: Ctx<'_>,
+        server: &'static Server,
+        generation: usize,
+    ) -> bool {
+        if generation != self.generation {
+            return false;
+        }
+        let config = server.config();
+        let passed_us = self.last_tick.elapsed().as_micros() as u64;
+        self.last_tick = Instant::now();
+        let now_ms = self.started.elapsed().as_millis() as u64;
+        server.pulse.with(|pulse| pulse.clock.advance(now_ms));
+        server.pool.drain(DRAIN_MAX);
+        self.observe_home(ctx, server);
+        if now_ms >= self.slow_due_ms {
+            self.slow_due_ms = now_ms + SLOW_MS;
+            slow_looks(ctx, server);
+        }
+        self.rest = rest(ctx, &config);
+        if self.rest.is_none() {
+            self.rebalance_when_due(&config, server, now_ms);
+            let budget = self.pace.next(passed_us);
+            self.work(ctx, server, &config, budget);
+        }
+        ctx.start_timer(config.tick_interval_ms, self.generation);
+        true
+    }
+
+    fn work(&mut self, ctx: Ctx<'_>, server: &'static Server, config: &Config, budget: Budget) {
+        let begun = Instant::now();
+        let mut left = budget;
+        let (mut reach, runner, background) = self.reach(ctx, server, config);
+        let events = runner.tick(&mut reach, &mut left);
+        let nodes: Vec<_> = reach
+            .nodes()
+            .iter()
+            .map(|node| (*node, reach.usage(*node)))
+            .collect();
+        if background.running().is_some() && !left.is_exhausted() {
+            step(background, &mut reach, &nodes, &mut left);
+        }
+        if !reach.walked && !left.is_exhausted() {
+            View::scan(&mut reach, IDLE_WALK_KEYS, &mut |_, _| {});
+        }
+        if !left.is_exhausted() {
+            server
+                .verifier
+                .with(|verifier| verifier.step(server, VERIFY_PAGES));
+        }
+        let bar = runner.bar();
+        server.pulse.with(|pulse| pulse.set_bar(bar));
+        log_events(ctx, config, events);
+        self.pace.spent(
+            begun.elapsed().as_micros() as u64,
+            budget.bytes - left.bytes,
+        );
+    }
+
+    fn observe_home(&mut self, ctx: Ctx<'_>, server: &'static Server) {
+        let seen = server.machine.current_cpu_node();
+        if self.tracker.observe(seen).is_none() && self.tracker.home() == server.home() {
+            return;
+        }
+        let home = self.tracker.home();
+        server.pulse.with(|pulse| pulse.home = home);
+        server.steering.with(|steering| steering.set_home(home));
+        ctx.log(
+            LogLevel::Notice,
+            &format!("home is node {home} now; strategies follow"),
+        );
+    }
+
+    fn rebalance_when_due(&mut self, config: &Config, server: &'static Server, now_ms: u64) {
+        if !config.auto_rebalance || !spreads(config.policy) || now_ms < self.rebalance_due_ms {
+            return;
+        }
+        self.rebalance_due_ms = now_ms + config.rebalance_interval_us / 1000;
+        if let Some(task) = server.rebalance_task(config) {
+            if self.background.running().is_none() && server.is_unbalanced(&task) {
+                // Nobody asked for this one, so nobody is told when another runs.
+                let _ = self.background.start(task);
+            }
+        }
+    }
+}
+
+fn step(
+    background: &mut Background,
+    reach: &mut Reach<'_>,
+    nodes: &[(NodeId, Usage)],
+    left: &mut Budget,
+) {
+    let started = reach.started;
+    let clock = move || started.elapsed().as_micros() as u64;
+    let mut stats = *reach.stats;
+    let keyspace: &mut dyn Keyspace = reach;
+    background.step(keyspace, nodes, left, &clock, &mut stats);
+    *reach.stats = stats;
+}
+
+/// Whether the policy means keys to be spread: under the others it is the strategies that say
+/// where a key belongs, and a balance by bytes would work against them.
+fn spreads(policy: Policy) -> bool {
+    !matches!(policy, Policy::LocalFirst | Policy::CxlOptimized)
+}
+
+/// Slot 0 and slot 1, as users know them.
+fn built_in_slots() -> Runner {
+    let mut runner = Runner::new();
+    let rows: [(usize, Box<dyn crate::strategy::Strategy>, Priority); 2] = [
+        (0, Box::new(NoOp::default()), Priority::Low),
+        (1, Box::new(CompositeLru::new()), Priority::High),
+    ];
+    for (at, strategy, priority) in rows {
+        if let Some(at) = SlotIndex::new(at) {
+            // A fresh runner has both slots free and the interval is within its bounds.
+            let _ = runner.install(at, strategy, priority, SLOT_INTERVAL_MS);
+        }
+    }
+    runner
+}
+
+fn home_choice(config: &Config) -> HomeChoice {
+    match config.home_node {
+        HomeSetting::Auto => HomeChoice::Auto,
+        HomeSetting::Node(node) => HomeChoice::Fixed(node),
+    }
+}
+
+fn rest(ctx: Ctx<'_>, config: &Config) -> Option<Rest> {
+    let flags = ctx.flags();
+    if !config.enabled {
+        Some(Rest::SwitchedOff)
+    } else if flags.loading() {
+        Some(Rest::Loading)
+    } else if flags.child_running() && !config.move_during_fork {
+        Some(Rest::Child)
+    } else {
+        None
+    }
+}
+
+/// What is worth a look once a second only.
+fn slow_looks(ctx: Ctx<'_>, server: &'static Server) {
+    server.pool.trim();
+    server.ask_rooms();
+    let keys = server.tracked_keys();
+    server.pulse.with(|pulse| pulse.clock.set_keys(keys));
+    if let Some(most) = ctx.config_number(c"proto-max-bulk-len") {
+        server
+            .bulk_len_max
+            .store(most, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+fn log_events(ctx: Ctx<'_>, config: &Config, events: Vec<Event>) {
+    for event in events {
+        match event {
+            Event::Line { slot, text } => {
+                let level = if config.debug {
+                    LogLevel::Notice
+                } else {
+                    LogLevel::Verbose
+                };
+                ctx.log(level, &format!("slot {}: {text}", slot.index()));
+            }
+            Event::Stopped { slot, name, reason } => ctx.log(
+                LogLevel::Warning,
+                &format!(
+                    "slot {}: strategy {name} was stopped: {reason}",
+                    slot.index()
+                ),
+            ),
+        }
+    }
+}
