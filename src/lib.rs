@@ -1,6 +1,7 @@
 //! redis-numa: one module for stock Redis 6.2 that puts each key's bytes on the right NUMA node.
 //!
-//! The floors, bottom to top, stand in `src/README.md`.
+//! The floors, bottom to top, stand in `src/README.md`. This file is the roof: what is registered
+//! with the server, in which order.
 
 pub mod config;
 pub mod heat;
@@ -12,5 +13,67 @@ pub mod pool;
 pub mod strategy;
 pub mod value;
 
+mod command;
+mod redis;
+
 #[cfg(test)]
 mod tidy;
+
+use crate::redis::raw::{Args, Ctx, LogLevel, Name};
+use crate::redis::{events, guard, load, main_cell};
+
+/// Serves the load. Everything that can fail comes before the first thing that the server would
+/// call us back for: a module whose load fails is unloaded, and a subscription would outlive it.
+pub(crate) fn load(ctx: Ctx<'_>, args: Args<'_>) -> bool {
+    main_cell::claim_main_thread();
+    let word = |name: Name<'_>| String::from_utf8_lossy(name.bytes()).into_owned();
+    let words: Vec<String> = args.names_from(0).map(word).collect();
+    match start(ctx, &words) {
+        Ok(()) => true,
+        Err(reason) => {
+            ctx.log(LogLevel::Warning, &format!("not loaded: {reason}"));
+            false
+        }
+    }
+}
+
+fn start(ctx: Ctx<'_>, words: &[String]) -> Result<(), String> {
+    guard::log_panics();
+    let server = load::prepare(ctx, words, command::register)?;
+    ctx.set_options();
+    if !events::subscribe(ctx) {
+        ctx.log(
+            LogLevel::Warning,
+            "the server refused an event; renamed keys are found later",
+        );
+    }
+    if !ctx.register_info() {
+        ctx.log(
+            LogLevel::Warning,
+            "the server refused the INFO section; use NUMA INFO",
+        );
+    }
+    load::announce(ctx, server);
+    server.works.with(|works| works.start_timer(ctx));
+    Ok(())
+}
+
+/// The server's allocator, see `redis::allocator`; tests have no server.
+#[cfg(not(test))]
+#[global_allocator]
+static ALLOCATOR: redis::allocator::ServerAlloc = redis::allocator::ServerAlloc;
+
+/// What the server looks for in the file.
+///
+/// # Safety
+/// * Called by the server alone, once, with its own context and words.
+#[cfg(not(test))]
+#[no_mangle]
+pub unsafe extern "C" fn RedisModule_OnLoad(
+    ctx: *mut redis_module::raw::RedisModuleCtx,
+    argv: *mut *mut redis_module::raw::RedisModuleString,
+    argc: std::os::raw::c_int,
+) -> std::os::raw::c_int {
+    // SAFETY: the server calls this as the trait of the entry asks, and so do we.
+    unsafe { redis::callbacks::on_load(ctx, argv, argc, load) }
+}

@@ -1,0 +1,54 @@
+//! GET, MGET, STRLEN, GETRANGE and its old name SUBSTR.
+
+use super::super::args::integer;
+use super::super::{Call, Done};
+use crate::redis::raw::Mode;
+use crate::value::string::clip_range;
+
+pub(in crate::command) fn get(call: &Call<'_>) -> Done {
+    let key = call.own_string(Mode::Read)?;
+    if key
+        .read(|value| call.ctx.reply_bulk(value.as_bytes()))
+        .is_none()
+    {
+        call.ctx.reply_null();
+    }
+    Ok(())
+}
+
+pub(in crate::command) fn mget(call: &Call<'_>) -> Done {
+    call.ctx.reply_array(call.args.len() - 1);
+    for name in call.args.names_from(1) {
+        let key = call.open_string(name, Mode::Read);
+        if key
+            .read(|value| call.ctx.reply_bulk(value.as_bytes()))
+            .is_none()
+        {
+            call.ctx.reply_null();
+        }
+    }
+    Ok(())
+}
+
+pub(in crate::command) fn strlen(call: &Call<'_>) -> Done {
+    let key = call.own_string(Mode::Read)?;
+    call.ctx
+        .reply_count(key.read(|value| value.len()).unwrap_or(0));
+    Ok(())
+}
+
+pub(in crate::command) fn getrange(call: &Call<'_>) -> Done {
+    let (start, end) = (integer(call.word(2)?)?, integer(call.word(3)?)?);
+    let key = call.own_string(Mode::Read)?;
+    let reply = |bytes: &[u8]| {
+        call.ctx.reply_bulk(
+            bytes
+                .get(clip_range(bytes.len(), start, end))
+                .unwrap_or(&[]),
+        )
+    };
+    if key.read(|value| reply(value.as_bytes())).is_none() {
+        reply(&[]);
+    }
+    Ok(())
+}
