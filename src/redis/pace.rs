@@ -3,16 +3,29 @@
 //! Two buckets fill with time: microseconds at `numa-cpu-share` percent, bytes at
 //! `numa-migrate-rate`. A tick takes what is there, at most `numa-tick-budget`; what it overdraws
 //! is owed. Invariant: time used <= share x time passed + one tick's budget.
+//!
+//! The share is what was configured until the hot set shifts. A shift shows as **hunger**: a tick
+//! that moved keys and could have moved more. Each hungry tick lets the share grow by an eighth,
+//! to [`SHARE_SHIFT_PERCENT`] at most; each other one takes a sixteenth of the surplus away. A
+//! load that gives no reason to move, however busy, is never hungry.
 
 use crate::config::Config;
 use crate::ids::Bytes;
 use crate::migrate::Budget;
 
+/// The share, in percent, that a shift of the hot set may take.
+const SHARE_SHIFT_PERCENT: u64 = 10;
+/// Shares are kept in thousandths of a percent.
+const MILLI: u64 = 1000;
+
 /// The two buckets; negative is a debt.
 pub(crate) struct Pace {
     time_us: i64,
     bytes: i64,
-    share_percent: u64,
+    /// The share as configured, in thousandths of a percent.
+    share_milli: u64,
+    /// What a shift has added to it.
+    surplus_milli: u64,
     budget_us: u64,
     rate: Bytes,
 }
@@ -22,7 +35,8 @@ impl Pace {
         let mut made = Self {
             time_us: 0,
             bytes: 0,
-            share_percent: 0,
+            share_milli: 0,
+            surplus_milli: 0,
             budget_us: 0,
             rate: Bytes::ZERO,
         };
@@ -31,7 +45,8 @@ impl Pace {
     }
 
     pub(crate) fn apply(&mut self, config: &Config) {
-        self.share_percent = config.cpu_share_percent.into();
+        self.share_milli = u64::from(config.cpu_share_percent) * MILLI;
+        self.surplus_milli = 0;
         self.budget_us = config.tick_budget_us;
         self.rate = config.migrate_rate;
     }
@@ -40,7 +55,8 @@ impl Pace {
     pub(crate) fn next(&mut self, passed_us: u64) -> Budget {
         let passed_us = passed_us.min(1_000_000);
         let time_most = signed(self.budget_us);
-        self.time_us = (self.time_us + signed(passed_us * self.share_percent / 100)).min(time_most);
+        self.time_us = (self.time_us + signed(passed_us * self.share_now_milli() / (100 * MILLI)))
+            .min(time_most);
         let bytes_most = signed(self.rate.0 / 10).max(1);
         let filled = u128::from(self.rate.0) * u128::from(passed_us) / 1_000_000;
         let filled = i64::try_from(filled).unwrap_or(i64::MAX);
@@ -50,6 +66,21 @@ impl Pace {
             bytes: Bytes(self.bytes.max(0).unsigned_abs()),
             keys: usize::MAX,
         }
+    }
+
+    /// The share now, in thousandths of a percent.
+    pub(crate) fn share_now_milli(&self) -> u64 {
+        self.share_milli + self.surplus_milli
+    }
+
+    /// Learns whether the last tick was hungry.
+    pub(crate) fn note_hunger(&mut self, hungry: bool) {
+        let most = (SHARE_SHIFT_PERCENT * MILLI).saturating_sub(self.share_milli);
+        self.surplus_milli = if hungry {
+            (self.surplus_milli + self.share_now_milli() / 8).min(most)
+        } else {
+            self.surplus_milli - self.surplus_milli.div_ceil(16)
+        };
     }
 
     /// Takes what the tick really used.
@@ -106,6 +137,28 @@ mod tests {
         }
         assert!(moved <= Bytes::mib(1) + Bytes::kib(128), "{moved}");
         assert!(moved >= Bytes::kib(1000), "{moved}");
+    }
+
+    #[test]
+    fn the_share_grows_with_hunger_and_only_with_it() {
+        let mut pace = Pace::new(&Config::default());
+        (0..100).for_each(|_| pace.note_hunger(false));
+        assert_eq!(pace.share_now_milli(), 2 * MILLI);
+        (0..100).for_each(|_| pace.note_hunger(true));
+        assert_eq!(pace.share_now_milli(), SHARE_SHIFT_PERCENT * MILLI);
+        (0..200).for_each(|_| pace.note_hunger(false));
+        assert_eq!(pace.share_now_milli(), 2 * MILLI);
+        let greedy = Config {
+            cpu_share_percent: 40,
+            ..Config::default()
+        };
+        let mut pace = Pace::new(&greedy);
+        (0..100).for_each(|_| pace.note_hunger(true));
+        assert_eq!(
+            pace.share_now_milli(),
+            40 * MILLI,
+            "more than a shift may take is left alone"
+        );
     }
 
     #[test]

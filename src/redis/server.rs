@@ -35,7 +35,7 @@ pub(crate) struct Server {
     pub(crate) steering: MainCell<Steering>,
     pub(crate) works: MainCell<Works>,
     pub(crate) verifier: MainCell<Verifier>,
-    /// What each node had free when it was asked last, once a second.
+    /// What each node could hold when it was asked last, once a second: mapped then and free then.
     rooms: MainCell<BTreeMap<NodeId, Bytes>>,
     /// How `used_memory` is made to follow: a word for the log and INFO.
     pub(crate) charge_way: &'static str,
@@ -131,15 +131,15 @@ impl Server {
     /// Asks the machine what each node has free: files and system calls, so once a second.
     pub(crate) fn ask_rooms(&self) {
         let ids = self.machine.topology().ids();
-        let asked: BTreeMap<_, _> = ids.map(|id| (id, self.machine.room(id))).collect();
+        let most = |id| self.pool.usage(id).mapped + self.machine.room(id);
+        let asked: BTreeMap<_, _> = ids.map(|id| (id, most(id))).collect();
         self.rooms.with(|rooms| *rooms = asked);
     }
 
-    /// The most that values may use on a node: its limit, or what is mapped and what is free.
+    /// The most that values may use on a node: its limit, or what is really to be had there.
     pub(crate) fn most_of(&self, node: NodeId) -> Bytes {
-        let free = self.rooms.with(|rooms| rooms.get(&node).copied()).flatten();
-        let usage = self.pool.usage(node);
-        usage.limit.min(usage.mapped + free.unwrap_or_default())
+        let most = self.rooms.with(|rooms| rooms.get(&node).copied()).flatten();
+        self.pool.usage(node).limit.min(most.unwrap_or_default())
     }
 
     /// How many keys have their heat counted.

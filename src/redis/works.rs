@@ -196,7 +196,12 @@ impl Works {
         let begun = Instant::now();
         let mut left = budget;
         let (mut reach, runner, background) = self.reach(ctx, server, config);
+        let moved_before = reach.stats.successful;
         let events = runner.tick(&mut reach, &mut left);
+        // Half of what is left of a tick's time is kept from a fast path, so a tick that moved
+        // keys and used most of the other half had more to do.
+        let moved = reach.stats.successful > moved_before;
+        let hungry = moved && left.time_us < budget.time_us * 5 / 8;
         let nodes: Vec<_> = reach
             .nodes()
             .iter()
@@ -216,6 +221,7 @@ impl Works {
         let bar = runner.bar();
         server.pulse.with(|pulse| pulse.set_bar(bar));
         log_events(ctx, config, events);
+        self.pace.note_hunger(hungry);
         self.pace.spent(
             begun.elapsed().as_micros() as u64,
             budget.bytes - left.bytes,

@@ -24,7 +24,7 @@
 //!   it is looked at again, to be promoted by the fast path. The slow path goes by score alone, or
 //!   a load so slow that no key reaches the level would never be placed.
 //! * `stability_count`, `hot_candidates_size`: how often it must be seen hot, among how many.
-//! * `scan_batch_size`: keys of one slice of the survey, between two looks at the clock.
+//! * `scan_batch_size`: keys that the survey passes in one run at most, if its time lasts.
 //! * `pressure_threshold`: share of the high watermark up to which home takes any such key. From
 //!   there on a key must be hotter than the coldest near key known even where it fits.
 //! * `overload_threshold`: the share of its time that moving may take on average (see `duty`);
@@ -186,7 +186,9 @@ impl CompositeLru {
         }
         let coldest = self.survey.victims.coldest();
         let hotter = coldest.is_none_or(|coldest| Density::of(&info) > coldest);
-        let fits = desk.easy_room() >= info.bytes || (hotter && desk.room() >= info.bytes);
+        let room = self.room(desk);
+        let easy = !self.draining && desk.easy_room() >= info.bytes;
+        let fits = easy || (hotter && room >= info.bytes);
         let candidate = (key, info);
         if fits {
             self.plan(desk, candidate, desk.home, Why::Promote, 0);
@@ -195,11 +197,21 @@ impl CompositeLru {
         }
     }
 
+    /// What a promotion may fill. Nothing while home is being drained: it would fill again what the
+    /// drain has just emptied, a swap that no hysteresis has looked at.
+    fn room(&self, desk: &Desk<'_>) -> Bytes {
+        if self.draining {
+            Bytes::ZERO
+        } else {
+            desk.room()
+        }
+    }
+
     /// Plans the coldest near keys to leave and the candidate to take their room; all or nothing.
     fn swap(&mut self, desk: &mut Desk<'_>, candidate: Seen) {
         let victims = self.gather(desk, &candidate);
         let freed: Bytes = victims.iter().map(|(_, info)| info.bytes).sum();
-        let enough = desk.room() + freed >= candidate.1.bytes;
+        let enough = self.room(desk) + freed >= candidate.1.bytes;
         let target = desk.far_with_room(freed);
         let (true, Some(to), Some((coldest, coldest_info))) = (enough, target, victims.first())
         else {
@@ -226,7 +238,7 @@ impl CompositeLru {
         let density = Density::of(&candidate.1);
         let most = SWAP_VICTIMS_MAX.min(desk.moves_left().saturating_sub(1));
         let mut victims: Vec<Seen> = Vec::new();
-        let mut room = desk.room();
+        let mut room = self.room(desk);
         while room < candidate.1.bytes && victims.len() < most && !desk.is_done() {
             let Some(victim) = self.next_victim(desk) else {
                 break;
@@ -271,7 +283,7 @@ impl CompositeLru {
 
     /// The score at which a far key of middling size would be promoted now.
     fn set_bar(&mut self, desk: &Desk<'_>) {
-        let scarce = desk.easy_room() == Bytes::ZERO;
+        let scarce = self.draining || desk.easy_room() == Bytes::ZERO;
         let coldest = self.survey.victims.coldest().filter(|_| scarce);
         let bar = coldest.map(|coldest| {
             let bar = coldest.above(self.hysteresis.steps());
@@ -350,6 +362,29 @@ mod tests {
         assert_eq!(sim.node_of(0), node(1));
         assert_eq!(sim.stats.moved_for(Why::Promote), 1);
         assert_eq!(sim.stats.moved_for(Why::Demote), 1);
+    }
+
+    #[test]
+    fn a_home_that_began_overfull_is_drained_and_then_left_in_peace() {
+        let keys = 2_000;
+        let mut sim = Sim::new(&vec![100; keys], Bytes(100 * 250));
+        // New data filled home to its brim.
+        sim.usage[0].limit = Bytes(sim.usage[0].used.0);
+        let mut runner = runner();
+        let mut turn = 0;
+        let mut hot_100 = || {
+            turn += 1;
+            1_900 + turn % 100
+        };
+        sim.serve(&mut runner, 300_000, &mut hot_100);
+        let near = (1_900..2_000)
+            .filter(|key| sim.node_of(*key) == node(0))
+            .count();
+        assert_eq!(near, 100, "all that is hot is near");
+        sim.take_figures();
+        sim.serve(&mut runner, 300_000, &mut hot_100);
+        let (hits, moves) = sim.take_figures();
+        assert!(hits > 0.99 && moves < 0.5, "hits {hits}, moves {moves}");
     }
 
     #[test]

@@ -16,6 +16,9 @@ use crate::migrate::{KeyInfo, KeyRef};
 const VICTIMS_MAX: usize = 128;
 /// Far keys kept of one call, for the plan that follows it.
 const FOUND_MAX: usize = 1024;
+/// Keys passed between two looks at the clock: some microseconds, so that a walk ends within the
+/// smallest budget that a tick may have.
+const SLICE_KEYS: usize = 16;
 /// A new far key counts one part in this many in the mean size.
 const SIZE_MEMORY: i32 = 64;
 
@@ -31,7 +34,8 @@ pub(super) struct Survey {
 /// How much to look at.
 #[derive(Clone, Copy)]
 pub(super) enum Extent {
-    /// Slices until that time, in microseconds of the view's clock; not more than once around.
+    /// Slices until that time, in microseconds of the view's clock; not more than once around, and
+    /// not more keys than a batch.
     Until(u64),
     /// That many keys.
     Keys(usize),
@@ -134,12 +138,12 @@ impl Survey {
     }
 }
 
-/// Keys of the next slice, none when the extent is reached.
+/// Keys to pass before the clock is looked at again.
 fn slice_keys(extent: Extent, scanned: usize, params: &Params, now_us: u64) -> usize {
     let batch = usize::from(params.scan_batch_size);
     match extent {
-        Extent::Until(end_us) if now_us >= end_us => 0,
-        Extent::Until(_) => batch,
+        Extent::Until(until_us) if now_us >= until_us => 0,
+        Extent::Until(_) => batch.saturating_sub(scanned).min(SLICE_KEYS),
         Extent::Keys(keys) => keys.saturating_sub(scanned).min(batch),
     }
 }
