@@ -33,6 +33,14 @@ impl<'c> Call<'c> {
     pub(crate) fn word(&self, index: usize) -> Result<&'c [u8], Fail> {
         self.args.bytes(index).ok_or(Fail::Arity)
     }
+
+    /// Says that the word at `index` is a key, where there is such a word: the server goes there
+    /// unchecked.
+    fn key_at(&self, index: usize) {
+        if index < self.args.len() {
+            self.ctx.key_at(index);
+        }
+    }
 }
 
 /// What a handler answers.
@@ -44,7 +52,11 @@ fn serve(ctx: Ctx<'_>, args: Args<'_>, words: (usize, usize), run: fn(&Call<'_>)
         return ctx.reply_error("ERR redis-numa is not loaded to the end");
     };
     if args.len() < words.0 || args.len() > words.1 {
-        return ctx.reply_wrong_arity();
+        // Who asks for key positions has no client, and the server would reply to it unchecked.
+        if !ctx.wants_key_positions() {
+            ctx.reply_wrong_arity();
+        }
+        return;
     }
     if let Err(fail) = run(&Call { ctx, args, server }) {
         fail.reply(ctx);

@@ -68,7 +68,7 @@ pub(super) fn run(call: &Call<'_>) -> Done {
 
 fn key_positions(call: &Call<'_>) {
     match call.args.bytes(1) {
-        Some(word) if is(word, "CONVERT") => call.ctx.key_at(2),
+        Some(word) if is(word, "CONVERT") => call.key_at(2),
         Some(word) if is(word, "MIGRATE") => numamigrate::key_positions(call, 2),
         _ => {}
     }

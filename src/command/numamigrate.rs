@@ -73,9 +73,9 @@ pub(super) fn key_positions(call: &Call<'_>, at: usize) {
         return;
     };
     if is(word, "KEY") || is(word, "INFO") {
-        call.ctx.key_at(at + 1);
+        call.key_at(at + 1);
     } else if is(word, "KEYS") {
-        (at + 2..call.args.len()).for_each(|index| call.ctx.key_at(index));
+        (at + 2..call.args.len()).for_each(|index| call.key_at(index));
     }
 }
 
