@@ -114,9 +114,12 @@ impl<'c> StringKey<'c> {
         let value = held.value.as_mut()?;
         value.set_heat(self.accessed(value));
         let node = value.node();
-        self.server
+        let done = self
+            .server
             .steering
-            .with(|steering| steering.with_order_from(node, |order| work(value, order)))
+            .with(|steering| steering.with_order_from(node, |order| work(value, order)));
+        // There is a value: nothing here would be read as an empty key, and overwritten.
+        Some(done.unwrap_or(Err(OutOfMemory)))
     }
 
     fn hold(&self) -> Option<Held<'_, 'c>> {
@@ -156,8 +159,13 @@ impl<'c> StringKey<'c> {
     }
 
     fn overwrite(&self, bytes: &[u8], node: Option<NodeId>) -> Result<(), OutOfMemory> {
-        let done = self.edit(|value, order| match node {
-            Some(node) if node != value.node() => self.make(bytes, Some(node)).map(|mut made| {
+        let lies_on = self.look(NumaString::node);
+        let elsewhere = node.filter(|node| lies_on != Some(*node));
+        // Made before the edit: both need the steering.
+        let made = elsewhere.map(|node| self.make(bytes, Some(node)));
+        let made = made.transpose()?;
+        let done = self.edit(|value, order| match made {
+            Some(mut made) => {
                 made.set_heat(value.heat());
                 made.set_pinned(value.pinned());
                 *value = made;
