@@ -3,13 +3,21 @@
 use super::super::args::{integer, is};
 use super::super::{Call, Done, Fail};
 use crate::ids::Bytes;
-use crate::redis::raw::Mode;
+use crate::redis::raw::{could_map, Mode};
 use crate::redis::string_key::Holds;
 use crate::value::lcs;
 use std::borrow::Cow;
 
-/// What the stock table may take, on a server of 6.2 whatever is free; ours takes a 32nd of it.
-const TABLE_MAX: Bytes = Bytes::MAX;
+/// What there is for the table of two strings. The stock one takes what the kernel gives and refuses
+/// otherwise; ours takes a 32nd of it, but the server's allocator would end the process.
+fn memory_for(a: &[u8], b: &[u8]) -> Bytes {
+    let cells = (a.len() as u128 + 1) * (b.len() as u128 + 1);
+    let needed = usize::try_from(cells * size_of::<u32>() as u128);
+    match needed {
+        Ok(needed) if could_map(needed) => Bytes::from(needed),
+        _ => Bytes::ZERO,
+    }
+}
 
 /// The words of one call.
 #[derive(Default)]
@@ -42,7 +50,7 @@ pub(in crate::command) fn run(call: &Call<'_>) -> Done {
     match (asked.indexes, asked.length) {
         (true, _) => reply_indexes(call, &asked, &found(a, b)?),
         (false, true) => {
-            let memory = TABLE_MAX;
+            let memory = memory_for(a, b);
             call.ctx
                 .reply_count(lcs::length(a, b, memory).map_err(refused)?);
         }
@@ -52,7 +60,7 @@ pub(in crate::command) fn run(call: &Call<'_>) -> Done {
 }
 
 fn found(a: &[u8], b: &[u8]) -> Result<lcs::Lcs, Fail> {
-    lcs::longest(a, b, TABLE_MAX).map_err(refused)
+    lcs::longest(a, b, memory_for(a, b)).map_err(refused)
 }
 
 fn refused(error: lcs::LcsError) -> Fail {

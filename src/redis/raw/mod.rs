@@ -25,7 +25,7 @@ pub(crate) use key::{Key, KeyKind, Mode};
 pub(crate) use notify::Event;
 pub(crate) use report::Report;
 pub(crate) use scan::ServerCursor;
-pub(crate) use setup::thread_cpu_ns;
+pub(crate) use setup::{could_map, thread_cpu_ns};
 pub(crate) use text::c_text;
 
 /// Calls a function of the server's API; `None` where this server has no such function.

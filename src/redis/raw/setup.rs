@@ -59,6 +59,23 @@ impl Ctx<'_> {
     }
 }
 
+/// Whether the kernel would give the process that many bytes more; they are given back untouched.
+pub(crate) fn could_map(bytes: usize) -> bool {
+    let (protection, flags) = (
+        libc::PROT_READ | libc::PROT_WRITE,
+        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+    );
+    let anywhere = std::ptr::null_mut();
+    // SAFETY: a new mapping where the kernel likes, which nothing points into.
+    let mapped = unsafe { libc::mmap(anywhere, bytes, protection, flags, -1, 0) };
+    if mapped == libc::MAP_FAILED {
+        return false;
+    }
+    // SAFETY: the whole of the mapping that was just made.
+    unsafe { libc::munmap(mapped, bytes) };
+    true
+}
+
 /// CPU time of the calling thread in ns.
 pub(crate) fn thread_cpu_ns() -> u64 {
     let mut now = libc::timespec {
