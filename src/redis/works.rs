@@ -16,7 +16,7 @@ use super::survey::Survey;
 use crate::config::{Config, HomeSetting};
 use crate::ids::{NodeId, SlotIndex};
 use crate::machine::{HomeChoice, HomeTracker, Machine};
-use crate::migrate::{Background, Budget, Keyspace, MoveStats, Usage};
+use crate::migrate::{Background, Budget, Keyspace, MoveStats, Pass, Task, Usage};
 use crate::placement::Policy;
 use crate::strategy::{CompositeLru, Event, NoOp, Priority, Runner, View};
 use std::time::Instant;
@@ -207,7 +207,8 @@ impl Works {
             .iter()
             .map(|node| (*node, reach.usage(*node)))
             .collect();
-        if background.running().is_some() && !left.is_exhausted() {
+        let running = background.running().map(Pass::task);
+        if running.is_some_and(|task| !rests(ctx, task)) && !left.is_exhausted() {
             step(background, &mut reach, &nodes, &mut left);
         }
         if !reach.walked && !left.is_exhausted() {
@@ -310,6 +311,12 @@ fn rest(ctx: Ctx<'_>, config: &Config) -> Option<Rest> {
     } else {
         None
     }
+}
+
+/// Whether a task waits: a release replicates, which a paused server must not, and a replica's keys
+/// are as its master says.
+fn rests(ctx: Ctx<'_>, task: &Task) -> bool {
+    matches!(task, Task::Release { .. }) && (ctx.flags().replica() || Ctx::must_not_replicate())
 }
 
 /// What is worth a look once a second only.
