@@ -1,5 +1,6 @@
 //! The timer's entry: runs the works, and measures how long they held the main thread.
 
+use super::guard::contained;
 use super::raw::Ctx;
 use super::server::server;
 
@@ -9,9 +10,12 @@ pub(crate) fn fired(ctx: Ctx<'_>, generation: usize) {
         return;
     };
     let begun_us = thread_cpu_us();
-    let ran = server
-        .works
-        .with(|works| works.tick(ctx, server, generation));
+    let work = || {
+        server
+            .works
+            .with(|works| works.tick(ctx, server, generation))
+    };
+    let ran = contained(None, work);
     let held_us = thread_cpu_us().saturating_sub(begun_us);
     server.works.with(|works| {
         works.holds.ticks += 1;
@@ -20,8 +24,8 @@ pub(crate) fn fired(ctx: Ctx<'_>, generation: usize) {
         works.holds.hold_max_us = works.holds.hold_max_us.max(held_us);
     });
     if ran.is_none() {
-        // Only a command of ours inside which the timer fired could hold the works; the server
-        // does not do that. Should it, the next tick must still come.
+        // The tick panicked on its way to the next one, or a command of ours inside which the timer
+        // fired holds the works, which the server does not do. The next tick must still come.
         ctx.start_timer(1000, generation);
     }
 }
