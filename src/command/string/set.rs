@@ -120,10 +120,13 @@ fn finish_set(
 ) -> Done {
     let (name, value) = (call.name(1)?, call.name(2)?);
     call.ctx.signal_modified(name);
+    // Before the event: a subscriber may delete the key, which the server takes amiss here.
+    if let Some(deadline) = deadline {
+        key.key().set_expiry(Some(deadline.at_ms));
+    }
     call.ctx.notify(Event::Set, name);
     match deadline {
         Some(deadline) => {
-            key.key().set_expiry(Some(deadline.at_ms));
             call.ctx.notify(Event::Expire, name);
             call.replicate_set(name, value, &["PXAT", &deadline.at_ms.to_string()]);
         }
