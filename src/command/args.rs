@@ -43,7 +43,9 @@ impl Call<'_> {
     /// The node that a `NODE` hint names, or nothing where hints do not count.
     pub(crate) fn node_hint(&self, word: &[u8]) -> Result<Option<NodeId>, Fail> {
         let flags = self.ctx.flags();
-        if flags.loading() || flags.by_master() {
+        // A script may come from the master whole; its commands do not say from where.
+        let by_master = flags.by_master() || (flags.replica() && flags.scripted());
+        if flags.loading() || by_master {
             return Ok(None);
         }
         self.node(word).map(Some)

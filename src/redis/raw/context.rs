@@ -60,6 +60,11 @@ impl ContextFlags {
     pub(crate) fn by_master(self) -> bool {
         self.has(raw::REDISMODULE_CTX_FLAGS_REPLICATED)
     }
+
+    /// The command came from a script.
+    pub(crate) fn scripted(self) -> bool {
+        self.has(raw::REDISMODULE_CTX_FLAGS_LUA)
+    }
 }
 
 impl<'c> Ctx<'c> {
