@@ -24,7 +24,7 @@ pub(crate) fn subscribe(ctx: Ctx<'_>) -> bool {
 }
 
 /// A server event.
-pub(crate) fn server_event(_ctx: Ctx<'_>, id: u64, _subevent: u64) {
+pub(crate) fn server_event(ctx: Ctx<'_>, id: u64, _subevent: u64) {
     let Some(server) = server() else {
         return;
     };
@@ -32,7 +32,11 @@ pub(crate) fn server_event(_ctx: Ctx<'_>, id: u64, _subevent: u64) {
         // A fork pauses moves through the context's flags, which the next tick reads; what was
         // noticed so far would be acted on late, so it goes with the rest.
         raw::REDISMODULE_EVENT_FORK_CHILD => {
-            server.pulse.with(|pulse| pulse.forget());
+            let shared = ctx.flags().child_running();
+            server.pulse.with(|pulse| {
+                pulse.forget();
+                pulse.shared = shared;
+            });
         }
         _ => {
             server.pulse.with(|pulse| pulse.forget());

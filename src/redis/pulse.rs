@@ -3,6 +3,8 @@
 //! An access ages and raises the value's heat, counts itself near or far, and, if it lies far and
 //! has grown hot, leaves its key in a ring for the next tick. No allocation (the ring's buffers
 //! are made at load), no lock, no system call (the clock is the tick's).
+//! While a child of the server runs, an access leaves the value as it is: the header shares an OS
+//! page with other values, so counting reads would copy the whole dataset for the child.
 //! Invariant: ring.len <= RING_KEYS; a key that does not fit (ring full, name too long) is left to
 //! the cursor, which finds every key in time.
 
@@ -34,6 +36,8 @@ pub(crate) struct Pulse {
     pub(crate) home: NodeId,
     threshold: Level,
     noticing: bool,
+    /// Whether a child of the server shares our OS pages.
+    pub(crate) shared: bool,
     /// The score below which no strategy cares for an access; nothing where none does at all.
     bar: Option<Score>,
     ring: Vec<Noticed>,
@@ -56,6 +60,7 @@ impl Pulse {
             home,
             threshold: Level::MAX,
             noticing: true,
+            shared: false,
             bar: None,
             ring: (0..RING_KEYS).map(|_| empty()).collect(),
             filled: 0,
@@ -75,18 +80,23 @@ impl Pulse {
 
     /// Notes one access to `value`; its heat after it, which the caller writes into the value.
     pub(crate) fn access(&mut self, ctx: Ctx<'_>, name: &[u8], value: &NumaString) -> Heat {
-        let mut heat = value.heat();
+        let was = value.heat();
+        let mut heat = was;
         heat.touch(&self.clock, self.dice.roll());
         self.clock.count_request();
         if value.node() == self.home {
             self.near += 1;
-            return heat;
+        } else {
+            self.far += 1;
+            if self.noticing && heat.level >= self.threshold && self.over_bar(&heat) {
+                self.notice(ctx, name);
+            }
         }
-        self.far += 1;
-        if self.noticing && heat.level >= self.threshold && self.over_bar(&heat) {
-            self.notice(ctx, name);
+        if self.shared {
+            was
+        } else {
+            heat
         }
-        heat
     }
 
     fn over_bar(&self, heat: &Heat) -> bool {

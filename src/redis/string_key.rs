@@ -90,7 +90,11 @@ impl<'c> StringKey<'c> {
         let value = self.value()?;
         // SAFETY: as in `look`.
         let mut borrowed = unsafe { raw::borrow(value, self.server.pool) };
-        borrowed.set_heat(self.accessed(&borrowed));
+        let heat = self.accessed(&borrowed);
+        // A write of the same bytes would copy the OS page for a child of the server.
+        if heat != borrowed.heat() {
+            borrowed.set_heat(heat);
+        }
         Some(work(&borrowed))
     }
 
@@ -169,8 +173,9 @@ impl<'c> StringKey<'c> {
                 made.set_heat(value.heat());
                 made.set_pinned(value.pinned());
                 *value = made;
-            }),
-            _ => value.replace(bytes, order),
+                Ok(())
+            }
+            None => value.replace(bytes, order),
         });
         done.unwrap_or(Err(OutOfMemory))
     }

@@ -175,7 +175,11 @@ impl Works {
         let passed_us = self.last_tick.elapsed().as_micros() as u64;
         self.last_tick = Instant::now();
         let now_ms = self.started.elapsed().as_millis() as u64;
-        server.pulse.with(|pulse| pulse.clock.advance(now_ms));
+        let shared = ctx.flags().child_running();
+        server.pulse.with(|pulse| {
+            pulse.clock.advance(now_ms);
+            pulse.shared = shared;
+        });
         server.pool.drain(DRAIN_MAX);
         self.observe_home(ctx, server);
         if now_ms >= self.slow_due_ms {
