@@ -20,6 +20,7 @@ mod redis;
 mod tidy;
 
 use crate::redis::raw::{Args, Ctx, LogLevel, Name};
+use crate::redis::server::Server;
 use crate::redis::{events, guard, load, main_cell};
 
 /// Serves the load. Everything that can fail comes before the first thing that the server would
@@ -40,6 +41,13 @@ pub(crate) fn load(ctx: Ctx<'_>, args: Args<'_>) -> bool {
 fn start(ctx: Ctx<'_>, words: &[String]) -> Result<(), String> {
     guard::log_panics();
     let server = load::prepare(ctx, words, command::register)?;
+    // From here on the server may call us back, so the load must not fail any more, by a panic
+    // neither.
+    guard::contained((), || begin(ctx, server));
+    Ok(())
+}
+
+fn begin(ctx: Ctx<'_>, server: &'static Server) {
     ctx.set_options();
     if !events::subscribe(ctx) {
         ctx.log(
@@ -55,7 +63,6 @@ fn start(ctx: Ctx<'_>, words: &[String]) -> Result<(), String> {
     }
     load::announce(ctx, server);
     server.works.with(|works| works.start_timer(ctx));
-    Ok(())
 }
 
 /// The server's allocator, see `redis::allocator`; tests have no server.
