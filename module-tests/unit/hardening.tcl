@@ -1,0 +1,129 @@
+# What a hostile or unlucky client, server or moment could do to the module.
+source [file join [file dirname [info script]] .. support numa.tcl]
+
+tags {hardening} {
+    start_numa_server {} {} {
+        test {COMMAND GETKEYS with too few words finds no key and harms nobody} {
+            foreach words {
+                {numa} {numa convert} {numa migrate} {numa migrate key} {numa migrate keys 0}
+                {numamigrate} {numamigrate key} {numamigrate info} {numamigrate keys 0}
+                {numa.stralgo} {numa.stralgo lcs keys a}
+            } {
+                assert_error {*} {r command getkeys {*}$words}
+                assert_equal {PONG} [r ping]
+            }
+            assert_equal {k} [r command getkeys numa convert k native]
+            assert_equal {a b} [r command getkeys numamigrate keys 1 a b]
+            assert_equal {a b} [r command getkeys numa.stralgo lcs keys a b]
+        }
+
+        test {a user bound to some keys may send too few words} {
+            r acl setuser bound on >secret +@all ~mine:*
+            set bound [redis_client]
+            $bound auth bound secret
+            foreach words {{numa} {numa convert} {numamigrate} {numamigrate key} {numa.stralgo}} {
+                assert_error {*} {$bound {*}$words}
+            }
+            assert_error {NOPERM*} {$bound numamigrate key other 1}
+            assert_equal {PONG} [$bound ping]
+            $bound close
+        }
+
+        test {NODE moves a value that is set anew, heat kept} {
+            foreach {first second} {0 1 1 0} {
+                r del k
+                r numa.set k old node $first
+                for {set i 0} {$i < 5} {incr i} {r numa.get k}
+                set before [numa_pair [r numamigrate info k] access_count]
+                assert_equal {OK} [r numa.set k new node $second]
+                assert_equal $second [numa_node_of k]
+                assert_equal {new} [r numa.get k]
+                assert_morethan [numa_pair [r numamigrate info k] access_count] $before
+            }
+        }
+
+        test {STRALGO refuses strings whose table no machine holds} {
+            set long [string repeat x 30000000]
+            foreach words {{} len idx} {
+                assert_error {ERR Insufficient memory*} {
+                    r numa.stralgo lcs {*}$words strings $long $long
+                }
+            }
+            assert_equal {PONG} [r ping]
+        }
+
+        test {a release waits while writes are paused, and forgets no key} {
+            r flushall
+            r eval {
+                for i = 1, 5000 do redis.call('numa.set', 'k' .. i, i) end
+            } 0
+            assert_equal {OK} [r numa release]
+            r client pause 400 write
+            numa_wait 30 {[numa_pair [r numa status] last_pass] eq {RELEASE}} {the release}
+            assert_equal 0 [numa_pair [r numa status] last_pass_failed]
+            assert_equal 5000 [numa_pair [r numa status] last_pass_moved]
+            assert_equal {string} [r type k5000]
+        }
+
+        test {reads do not copy the dataset for a child of the server} {
+            r flushall
+            r eval {
+                for i = 1, 100000 do
+                    redis.call('numa.set', 'k' .. i, string.rep('v', 100))
+                end
+            } 0
+            r config set rdb-key-save-delay 50
+            r bgsave
+            r eval {
+                for i = 1, 100000 do redis.call('numa.get', 'k' .. i) end
+            } 0
+            set before [numa_pair [r numamigrate info k1] access_count]
+            r numa.get k1
+            assert_equal $before [numa_pair [r numamigrate info k1] access_count]
+            r config set rdb-key-save-delay 0
+            waitForBgsave r
+            assert_lessthan [s rdb_last_cow_size] 8000000
+            r numa.get k1
+            assert_morethan [numa_pair [r numamigrate info k1] access_count] $before
+        }
+    }
+
+    start_numa_server [numa_three_nodes] {} {
+        start_numa_server {} {} {
+            test {a script's NODE is no error on a replica that lacks the node} {
+                r replicaof [srv -1 host] [srv -1 port]
+                wait_for_sync r
+                r -1 config set lua-replicate-commands no
+                r -1 eval {
+                    redis.call('numa.set', KEYS[1], 'v', 'NODE', 2)
+                    return redis.call('numa.set', KEYS[2], 'w', 'NODE', 2)
+                } 2 a b
+                wait_for_ofs_sync [srv -1 client] [srv 0 client]
+                assert_equal {v w} [r numa.mget a b]
+            }
+        }
+
+        test {a release stops where the server becomes a replica} {
+            # A replica's keys are as the master says, the types of them too.
+            r flushall
+            r eval {
+                for i = 1, 5000 do redis.call('numa.set', 'k' .. i, i) end
+            } 0
+            assert_equal {OK} [r numa release]
+            r replicaof 127.0.0.1 1
+            set count_natives {
+                local natives = 0
+                for i = 1, 5000 do
+                    if redis.call('type', 'k' .. i).ok == 'string' then natives = natives + 1 end
+                end
+                return natives
+            }
+            set natives [r eval $count_natives 0]
+            assert_lessthan $natives 5000
+            after 300
+            assert_equal $natives [r eval $count_natives 0]
+            r replicaof no one
+            numa_wait 30 {[r eval $count_natives 0] == 5000} {the release, on a master again}
+        }
+    }
+}
