@@ -115,10 +115,11 @@ fn clock() -> Option<Clock> {
 }
 
 /// Runs in the forked child: reads the value, takes no lock, allocates nothing from the pool.
+///
+/// Another module's thread may ask for a DUMP or a BGSAVE while it holds the server's lock, and our
+/// clock is for the main thread: the value is then saved as one long idle, but it is saved.
 pub(crate) fn save(mut io: Io<'_>, value: &NumaString) {
-    if let Some(clock) = clock() {
-        value.save(&mut io, &clock);
-    }
+    value.save(&mut io, &clock().unwrap_or_default());
 }
 
 /// Reads a value; a damaged, hostile or unknown payload is refused, and the server says so.
