@@ -21,6 +21,8 @@ pub(crate) enum Fail {
     OutOfMemory,
     /// A value over `proto-max-bulk-len`.
     TooLong,
+    /// A write on a replica that only follows its master.
+    ReadOnly,
     /// Anything else, the error's code in front.
     Text(Cow<'static, str>),
 }
@@ -76,6 +78,7 @@ impl Fail {
             Self::NotFloat => "ERR value is not a valid float",
             Self::OutOfMemory => "OOM command not allowed when used memory > 'maxmemory'.",
             Self::TooLong => "ERR string exceeds maximum allowed size (proto-max-bulk-len)",
+            Self::ReadOnly => "READONLY You can't write against a read only replica.",
             Self::Text(text) => text,
         }
     }

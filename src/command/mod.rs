@@ -29,17 +29,17 @@ impl<'c> Call<'c> {
         self.args.name(index).ok_or(Fail::Arity)
     }
 
-    /// The bytes of the word at `index`.
-    pub(crate) fn word(&self, index: usize) -> Result<&'c [u8], Fail> {
-        self.args.bytes(index).ok_or(Fail::Arity)
-    }
-
-    /// Says that the word at `index` is a key, where there is such a word: the server goes there
-    /// unchecked.
-    fn key_at(&self, index: usize) {
+    /// Tells the server that the word at `index` is a key, if there is such a word: the server
+    /// reads what it is told and checks nothing.
+    pub(crate) fn key_at(&self, index: usize) {
         if index < self.args.len() {
             self.ctx.key_at(index);
         }
+    }
+
+    /// The bytes of the word at `index`.
+    pub(crate) fn word(&self, index: usize) -> Result<&'c [u8], Fail> {
+        self.args.bytes(index).ok_or(Fail::Arity)
     }
 }
 
@@ -285,10 +285,12 @@ command!(
     (2, MANY),
     numamigrate::run
 );
+// Not `write`, though CONVERT and RELEASE write: a read-only replica must serve the rest. These two
+// look at the replica themselves; `may-replicate` makes them wait while clients are paused.
 command!(
     Numa,
     c"numa",
-    c"write admin getkeys-api",
+    c"admin deny-script may-replicate getkeys-api",
     NONE,
     (2, MANY),
     numa::run

@@ -269,7 +269,18 @@ fn verify(call: &Call<'_>) -> Done {
     Ok(())
 }
 
+/// Refuses what writes on a replica that only follows its master. What the master itself sends,
+/// or the append-only file, is never refused: it happened already.
+fn writable(call: &Call<'_>) -> Done {
+    let flags = call.ctx.flags();
+    if flags.read_only() && !flags.by_master() && !flags.loading() {
+        return Err(Fail::ReadOnly);
+    }
+    Ok(())
+}
+
 fn convert(call: &Call<'_>, name: Name<'_>, plane: &[u8]) -> Done {
+    writable(call)?;
     let key = StringKey::open(call.server, call.ctx, name, convert::MODE);
     let outcome = if is(plane, "NATIVE") {
         convert::to_native(call.ctx, &key)

@@ -133,6 +133,7 @@ impl Server {
         let ids = self.machine.topology().ids();
         let most = |id| self.pool.usage(id).mapped + self.machine.room(id);
         let asked: BTreeMap<_, _> = ids.map(|id| (id, most(id))).collect();
+        self.steering.with(|steering| steering.set_mosts(&asked));
         self.rooms.with(|rooms| *rooms = asked);
     }
 

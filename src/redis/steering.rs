@@ -5,6 +5,7 @@ use crate::ids::{Bytes, NodeId};
 use crate::machine::{Machine, Topology};
 use crate::placement::{default_weight, Placement, Policy, Scene};
 use crate::pool::PoolHandle;
+use std::collections::BTreeMap;
 use std::hash::Hasher;
 
 /// The policy and what of the configuration it needs.
@@ -14,6 +15,9 @@ pub(crate) struct Steering {
     placement: Placement,
     home: NodeId,
     config: Config,
+    /// The most that values could take on each node when the machine was asked last, once a
+    /// second: what was mapped then and what was free. Empty before the first time.
+    mosts: BTreeMap<NodeId, Bytes>,
 }
 
 impl Steering {
@@ -30,6 +34,7 @@ impl Steering {
             placement,
             home,
             config: config.clone(),
+            mosts: BTreeMap::new(),
         };
         made.apply(config);
         made
@@ -52,6 +57,11 @@ impl Steering {
         self.home = home;
     }
 
+    /// Takes what the machine said that each node could hold just now.
+    pub(crate) fn set_mosts(&mut self, mosts: &BTreeMap<NodeId, Bytes>) {
+        self.mosts.clone_from(mosts);
+    }
+
     /// Hands `work` the nodes to try for a new value of `size` bytes at `key`, best first.
     pub(crate) fn with_order<R>(
         &mut self,
@@ -60,7 +70,7 @@ impl Steering {
         work: impl FnOnce(&[NodeId]) -> R,
     ) -> R {
         let topology = self.machine.topology();
-        let (pool, config) = (self.pool, &self.config);
+        let (pool, config, mosts) = (self.pool, &self.config, &self.mosts);
         let scene = Scene {
             topology,
             home: self.home,
@@ -68,7 +78,7 @@ impl Steering {
             min_allocation_size: config.min_allocation_size.0,
             cxl_optimization: config.cxl_optimization,
             weights: &|node| weight(config, topology, node),
-            room: &|node| room(pool, topology, node),
+            room: &|node| room(pool, topology, mosts, node),
         };
         let first = self.placement.choose(&scene, size, hash(key));
         work(self.placement.order(topology, first))
@@ -84,14 +94,21 @@ impl Steering {
     }
 }
 
-/// Free bytes and capacity of a node as the pool may use it.
-fn room(pool: PoolHandle, topology: &Topology, node: NodeId) -> (Bytes, Bytes) {
+/// Free bytes and capacity of a node as the pool may use it: no more than its limit, and no more
+/// than others on the machine leave.
+fn room(
+    pool: PoolHandle,
+    topology: &Topology,
+    mosts: &BTreeMap<NodeId, Bytes>,
+    node: NodeId,
+) -> (Bytes, Bytes) {
     let capacity = topology
         .node(node)
         .map_or(Bytes::ZERO, |node| node.capacity);
     let usage = pool.usage(node);
-    let most = usage.limit.min(capacity);
-    (most - usage.live, most)
+    let whole = usage.limit.min(capacity);
+    let most = mosts.get(&node).map_or(whole, |most| whole.min(*most));
+    (most - usage.live, whole)
 }
 
 fn weight(config: &Config, topology: &Topology, node: NodeId) -> u32 {

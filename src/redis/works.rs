@@ -5,8 +5,9 @@
 //! ```
 //!
 //! Moves are allowed unless the module is switched off, the dataset is loading, or a child of the
-//! server shares our OS pages (design D13). Nothing here replicates but a release, which waits
-//! while replication must rest.
+//! server shares our OS pages (design D13). Nothing here replicates but a release: it waits while
+//! replication must rest, ends where the server becomes a replica (whose master now says what its
+//! keys are), and works while the module is switched off, being the way to leave.
 
 use super::pace::Pace;
 use super::raw::{Ctx, LogLevel};
@@ -187,10 +188,17 @@ impl Works {
             slow_looks(ctx, server);
         }
         self.rest = rest(ctx, &config);
-        if self.rest.is_none() {
-            self.rebalance_when_due(&config, server, now_ms);
-            let budget = self.pace.next(passed_us);
-            self.work(ctx, server, &config, budget);
+        self.end_release_on_replica(ctx);
+        let budget = self.pace.next(passed_us);
+        match self.rest {
+            None => {
+                self.rebalance_when_due(&config, server, now_ms);
+                self.work(ctx, server, &config, budget);
+            }
+            Some(Rest::SwitchedOff) if self.is_releasing() => {
+                self.pass_alone(ctx, server, &config, budget);
+            }
+            Some(_) => {}
         }
         ctx.start_timer(config.tick_interval_ms, self.generation);
         true
@@ -206,15 +214,7 @@ impl Works {
         // keys and used most of the other half had more to do.
         let moved = reach.stats.successful > moved_before;
         let hungry = moved && left.time_us < budget.time_us * 5 / 8;
-        let nodes: Vec<_> = reach
-            .nodes()
-            .iter()
-            .map(|node| (*node, reach.usage(*node)))
-            .collect();
-        let running = background.running().map(Pass::task);
-        if running.is_some_and(|task| !rests(ctx, task)) && !left.is_exhausted() {
-            step(background, &mut reach, &nodes, &mut left);
-        }
+        step(background, &mut reach, &mut left);
         if !reach.walked && !left.is_exhausted() {
             View::scan(&mut reach, IDLE_WALK_KEYS, &mut |_, _| {});
         }
@@ -231,6 +231,30 @@ impl Works {
             begun.elapsed().as_micros() as u64,
             budget.bytes - left.bytes,
         );
+    }
+
+    /// A release while the module is switched off: nothing else runs.
+    fn pass_alone(&mut self, ctx: Ctx<'_>, server: &'static Server, config: &Config, all: Budget) {
+        let begun = Instant::now();
+        let mut left = all;
+        let (mut reach, _, background) = self.reach(ctx, server, config);
+        step(background, &mut reach, &mut left);
+        let spent_us = begun.elapsed().as_micros() as u64;
+        self.pace.spent(spent_us, all.bytes - left.bytes);
+    }
+
+    fn is_releasing(&self) -> bool {
+        self.background.running().is_some_and(is_release)
+    }
+
+    fn end_release_on_replica(&mut self, ctx: Ctx<'_>) {
+        if self.is_releasing() && ctx.flags().replica() {
+            self.background.cancel();
+            ctx.log(
+                LogLevel::Notice,
+                "RELEASE ended: this server is a replica now and follows its master",
+            );
+        }
     }
 
     fn observe_home(&mut self, ctx: Ctx<'_>, server: &'static Server) {
@@ -261,17 +285,23 @@ impl Works {
     }
 }
 
-fn step(
-    background: &mut Background,
-    reach: &mut Reach<'_>,
-    nodes: &[(NodeId, Usage)],
-    left: &mut Budget,
-) {
+fn is_release(pass: &Pass) -> bool {
+    matches!(pass.task(), Task::Release { .. })
+}
+
+/// Goes on with the background pass, if one runs and may.
+fn step(background: &mut Background, reach: &mut Reach<'_>, left: &mut Budget) {
+    let waits = |pass: &Pass| is_release(pass) && Ctx::must_not_replicate();
+    if left.is_exhausted() || background.running().is_none_or(waits) {
+        return;
+    }
+    let usage = |node: NodeId| (node, reach.usage(node));
+    let nodes: Vec<(NodeId, Usage)> = reach.nodes().into_iter().map(usage).collect();
     let started = reach.started;
     let clock = move || started.elapsed().as_micros() as u64;
     let mut stats = *reach.stats;
     let keyspace: &mut dyn Keyspace = reach;
-    background.step(keyspace, nodes, left, &clock, &mut stats);
+    background.step(keyspace, &nodes, left, &clock, &mut stats);
     *reach.stats = stats;
 }
 
@@ -315,12 +345,6 @@ fn rest(ctx: Ctx<'_>, config: &Config) -> Option<Rest> {
     } else {
         None
     }
-}
-
-/// Whether a task waits: a release replicates, which a paused server must not, and a replica's keys
-/// are as its master says.
-fn rests(ctx: Ctx<'_>, task: &Task) -> bool {
-    matches!(task, Task::Release { .. }) && (ctx.flags().replica() || Ctx::must_not_replicate())
 }
 
 /// What is worth a look once a second only.

@@ -51,6 +51,11 @@ impl ContextFlags {
         self.has(raw::REDISMODULE_CTX_FLAGS_ACTIVE_CHILD)
     }
 
+    /// This server is a replica that takes no writes of clients.
+    pub(crate) fn read_only(self) -> bool {
+        self.has(raw::REDISMODULE_CTX_FLAGS_READONLY)
+    }
+
     /// This server is a replica.
     pub(crate) fn replica(self) -> bool {
         self.has(raw::REDISMODULE_CTX_FLAGS_SLAVE)
