@@ -2,7 +2,7 @@
 
 use super::reply::{as_list, help, pairs, Value};
 use super::{Call, Done, Fail};
-use crate::config::{read_file, render_file, replace_file, Config, Shown};
+use crate::config::{read_file, render_file, replace_file, Config, Param, Shown};
 use crate::ids::NodeId;
 use crate::migrate::glob;
 use crate::redis::raw::LogLevel;
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 const HELP: &[&str] = &[
     "NUMACONFIG <subcommand> [<arg> ...]. Subcommands are:",
     "GET [<pattern>]",
-    "    Name and value of each parameter whose name matches.",
+    "    Name and value of each parameter whose name matches; any of its names finds one.",
     "SET strategy <name>",
     "    The placement policy of new bytes: local_first, interleaved, round_robin, weighted,",
     "    pressure_aware or cxl_optimized.",
@@ -60,13 +60,14 @@ pub(super) fn dispatch(call: &Call<'_>, at: usize) -> Done {
 
 fn get(call: &Call<'_>, at: usize) -> Done {
     let pattern = call.args.bytes(at).unwrap_or(b"*").to_ascii_lowercase();
+    let named = Param::find(&text(&pattern)).map(|param| param.shown);
     let nodes: Vec<NodeId> = call.server.machine.topology().ids().collect();
     let config = call.server.config();
     let weight = |node| call.server.weight(&config, node);
     let fields: Vec<_> = config
         .report(&nodes, &weight)
         .into_iter()
-        .filter(|(name, _)| glob::matches(&pattern, name.as_bytes()))
+        .filter(|(name, _)| named == Some(name) || glob::matches(&pattern, name.as_bytes()))
         .map(|(name, shown)| (name, shown_value(shown)))
         .collect();
     pairs(call.ctx, &fields);
