@@ -12,6 +12,7 @@ use super::survey::Survey;
 use crate::config::Config;
 use crate::heat::Clock;
 use crate::ids::{Bytes, DbIndex, NodeId};
+use crate::machine::os_page;
 use crate::migrate::{
     carry_out, Budget, CursorId, KeyInfo, KeyRef, Keyspace, Kind, MoveStats, Outcome, Plane,
     Report, ScanStep, Usage,
@@ -129,9 +130,22 @@ impl Reach<'_> {
     /// The memory of the value at a key: its first byte's address and its length.
     pub(crate) fn memory_of(&self, key: &KeyRef) -> Option<(usize, usize)> {
         self.at(key, |open| {
-            open.look(|value| (value.addr(), value.memory()))
+            open.look(|value| span(value.addr(), value.memory()))
         })?
     }
+}
+
+/// The memory of a block at `addr` that takes `size` bytes. One of whole OS pages begins where its
+/// first OS page does: a large one keeps its length in front of what it was made for, and one of a
+/// slab lies there anyway.
+fn span(addr: usize, size: usize) -> (usize, usize) {
+    let page = os_page().as_usize();
+    let ahead = if size.is_multiple_of(page) {
+        addr % page
+    } else {
+        0
+    };
+    (addr - ahead, size)
 }
 
 /// What is known of a value.
