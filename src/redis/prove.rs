@@ -26,6 +26,9 @@ pub(crate) struct Proof {
     pub(crate) mismatches: Vec<Mismatch>,
 }
 
+/// Slices of the walk in one check, at most: a table that is nearly empty takes many for a few keys.
+const SLICES_MAX: usize = 1024;
+
 /// Checks about `count` keys from where the walk stands; each that lies elsewhere is copied to its
 /// node once more, which helps where the node has room again.
 pub(crate) fn keys(ctx: Ctx<'_>, server: &'static Server, count: usize) -> Option<Proof> {
@@ -34,12 +37,17 @@ pub(crate) fn keys(ctx: Ctx<'_>, server: &'static Server, count: usize) -> Optio
         let (mut reach, _, _) = works.reach(ctx, server, &config);
         let mut found = Vec::new();
         let total = Keyspace::keys(&reach, None) as usize;
-        let mut left = count.min(total);
-        while left > 0 {
+        let (mut left, mut wraps) = (count.min(total), 0);
+        // The walk stands anywhere, so it may reach its end once on the way.
+        for _ in 0..SLICES_MAX {
+            if left == 0 || wraps == 2 {
+                break;
+            }
             let step = View::scan(&mut reach, left, &mut |key, info| {
                 found.push((key.clone(), info.node))
             });
-            left = left.saturating_sub(step.scanned.max(1));
+            left = left.saturating_sub(step.scanned);
+            wraps += usize::from(step.wrapped);
         }
         let mut proof = Proof::default();
         for (key, believed) in found {
