@@ -35,19 +35,24 @@ impl Call<'_> {
         match self.args.len().checked_sub(index) {
             Some(0) => Ok(None),
             Some(2) if is(self.word(index)?, "NODE") => self.node_hint(self.word(index + 1)?),
-            Some(2) => Err(Fail::Syntax),
             _ => Err(Fail::Arity),
         }
     }
 
     /// The node that a `NODE` hint names, or nothing where hints do not count.
+    ///
+    /// A script may go to replicas as its text, and then it must do there what it did here: a
+    /// node that one machine has and the other has not must not end it. So an unknown node is
+    /// an error to a client and no hint to a script, and only a word that is no number at all,
+    /// which it is everywhere, is an error to both.
     pub(crate) fn node_hint(&self, word: &[u8]) -> Result<Option<NodeId>, Fail> {
         let flags = self.ctx.flags();
-        // A script may come from the master whole; its commands do not say from where.
-        let by_master = flags.by_master() || (flags.replica() && flags.scripted());
-        if flags.loading() || by_master {
+        if flags.loading() || flags.by_master() || (flags.script() && flags.replica()) {
             return Ok(None);
         }
-        self.node(word).map(Some)
+        match self.node(word) {
+            Err(_) if flags.script() && number::parse_integer(word).is_some() => Ok(None),
+            found => found.map(Some),
+        }
     }
 }

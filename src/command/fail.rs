@@ -3,11 +3,12 @@
 use crate::pool::OutOfMemory;
 use crate::redis::raw::Ctx;
 use std::borrow::Cow;
+use std::ffi::CStr;
 
 /// Why a command did nothing.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Fail {
-    /// Too few or too many words; the server has its own text for it.
+    /// Too few or too many words.
     Arity,
     /// The key holds another type.
     WrongType,
@@ -61,17 +62,17 @@ impl Fail {
         Self::text("The module is busy; nothing was done")
     }
 
-    /// Sends it.
-    pub(crate) fn reply(&self, ctx: Ctx<'_>) {
-        match self {
-            Self::Arity => ctx.reply_wrong_arity(),
-            other => ctx.reply_error(other.line()),
-        }
+    /// Sends it, as the answer to `command`.
+    pub(crate) fn reply(&self, ctx: Ctx<'_>, command: &CStr) {
+        ctx.reply_error(&self.line(command));
     }
 
-    fn line(&self) -> &str {
+    /// The text of the reply. The server's own function for a wrong arity would repeat the
+    /// command's name in whatever case the client wrote it, which stock commands do not.
+    fn line(&self, command: &CStr) -> Cow<'_, str> {
         match self {
-            Self::Arity => "ERR wrong number of arguments",
+            Self::Arity => return arity_line(command).into(),
+            Self::Text(text) => text.as_ref(),
             Self::WrongType => "WRONGTYPE Operation against a key holding the wrong kind of value",
             Self::Syntax => "ERR syntax error",
             Self::NotInteger => "ERR value is not an integer or out of range",
@@ -79,9 +80,14 @@ impl Fail {
             Self::OutOfMemory => "OOM command not allowed when used memory > 'maxmemory'.",
             Self::TooLong => "ERR string exceeds maximum allowed size (proto-max-bulk-len)",
             Self::ReadOnly => "READONLY You can't write against a read only replica.",
-            Self::Text(text) => text,
         }
+        .into()
     }
+}
+
+fn arity_line(command: &CStr) -> String {
+    let command = command.to_string_lossy();
+    format!("ERR wrong number of arguments for '{command}' command")
 }
 
 impl From<OutOfMemory> for Fail {

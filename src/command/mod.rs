@@ -47,19 +47,35 @@ impl<'c> Call<'c> {
 pub(crate) type Done = Result<(), Fail>;
 
 /// Runs a handler and turns what went wrong into a reply.
-fn serve(ctx: Ctx<'_>, args: Args<'_>, words: (usize, usize), run: fn(&Call<'_>) -> Done) {
+fn serve<C: Command>(
+    ctx: Ctx<'_>,
+    args: Args<'_>,
+    words: (usize, usize),
+    run: fn(&Call<'_>) -> Done,
+) {
     let Some(server) = server() else {
         return ctx.reply_error("ERR redis-numa is not loaded to the end");
     };
-    if args.len() < words.0 || args.len() > words.1 {
-        // Who asks for key positions has no client, and the server would reply to it unchecked.
+    let done = if args.len() < words.0 || args.len() > words.1 {
+        Err(Fail::Arity)
+    } else {
+        run(&Call { ctx, args, server })
+    };
+    // Who asks for key positions has no client, and the server would reply to it unchecked.
+    if let Err(fail) = done {
         if !ctx.wants_key_positions() {
-            ctx.reply_wrong_arity();
+            fail.reply(ctx, C::NAME);
         }
-        return;
     }
-    if let Err(fail) = run(&Call { ctx, args, server }) {
-        fail.reply(ctx);
+}
+
+/// How the server writes that a command has `least` to `most` words.
+const fn arity((least, most): (usize, usize)) -> i32 {
+    let words = least as i32;
+    if least == most {
+        words
+    } else {
+        -words
     }
 }
 
@@ -72,9 +88,10 @@ macro_rules! command {
             const NAME: &'static std::ffi::CStr = $name;
             const FLAGS: &'static std::ffi::CStr = $flags;
             const KEYS: (i32, i32, i32) = $keys;
+            const ARITY: i32 = arity($words);
 
             fn serve(ctx: Ctx<'_>, args: Args<'_>) {
-                serve(ctx, args, $words, $run);
+                serve::<Self>(ctx, args, $words, $run);
             }
         }
     };

@@ -51,6 +51,8 @@ pub(crate) trait Command {
     const FLAGS: &'static CStr;
     /// First key, last key, step.
     const KEYS: (c_int, c_int, c_int);
+    /// The number of words, its name included; less than zero, at least so many.
+    const ARITY: c_int;
 
     /// Serves one call; it always replies.
     fn serve(ctx: Ctx<'_>, args: Args<'_>);

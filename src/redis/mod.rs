@@ -10,6 +10,7 @@
 
 #[cfg(not(test))]
 pub(crate) mod allocator;
+mod bulk_len;
 pub(crate) mod callbacks;
 mod charge;
 pub(crate) mod convert;

@@ -4,6 +4,7 @@
 //! the timer's work lives in `works`, so that no flow ever finds its cell taken by another.
 //! Order where two are held: works, then steering, then pulse; settings are copied, never held.
 
+use super::bulk_len::BulkLen;
 use super::main_cell::MainCell;
 use super::pulse::Pulse;
 use super::steering::Steering;
@@ -42,8 +43,7 @@ pub(crate) struct Server {
     string_kind: AtomicPtr<RedisModuleType>,
     /// Payloads of RDB files or RESTORE that were refused.
     pub(crate) rejected_payloads: AtomicU64,
-    /// `proto-max-bulk-len` of the server, in bytes.
-    pub(crate) bulk_len_max: AtomicU64,
+    pub(super) bulk_len: BulkLen,
 }
 
 static SERVER: OnceCell<Server> = OnceCell::new();
@@ -88,7 +88,7 @@ impl Server {
             charge_way,
             string_kind: AtomicPtr::new(string_kind),
             rejected_payloads: AtomicU64::new(0),
-            bulk_len_max: AtomicU64::new(BULK_LEN_MAX),
+            bulk_len: BulkLen::new(),
         };
         SERVER
             .set(made)
@@ -207,6 +207,3 @@ impl Server {
         })
     }
 }
-
-/// `proto-max-bulk-len` where the server has not been asked yet.
-const BULK_LEN_MAX: u64 = 512 << 20;

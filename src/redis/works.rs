@@ -185,7 +185,7 @@ impl Works {
         self.observe_home(ctx, server);
         if now_ms >= self.slow_due_ms {
             self.slow_due_ms = now_ms + SLOW_MS;
-            slow_looks(ctx, server);
+            slow_looks(server);
         }
         self.rest = rest(ctx, &config);
         self.end_release_on_replica(ctx);
@@ -348,16 +348,11 @@ fn rest(ctx: Ctx<'_>, config: &Config) -> Option<Rest> {
 }
 
 /// What is worth a look once a second only.
-fn slow_looks(ctx: Ctx<'_>, server: &'static Server) {
+fn slow_looks(server: &'static Server) {
     server.pool.trim();
     server.ask_rooms();
     let keys = server.tracked_keys();
     server.pulse.with(|pulse| pulse.clock.set_keys(keys));
-    if let Some(most) = ctx.config_number(c"proto-max-bulk-len") {
-        server
-            .bulk_len_max
-            .store(most, std::sync::atomic::Ordering::Relaxed);
-    }
 }
 
 fn log_events(ctx: Ctx<'_>, config: &Config, events: Vec<Event>) {

@@ -30,9 +30,9 @@ pub(in crate::command) fn append(call: &Call<'_>) -> Done {
 }
 
 pub(in crate::command) fn setrange(call: &Call<'_>) -> Done {
+    let node = call.trailing_node(4)?;
     let offset = integer(call.word(2)?)?;
     let offset = usize::try_from(offset).map_err(|_| Fail::text("offset is out of range"))?;
-    let node = call.trailing_node(4)?;
     let key = call.own_string(Mode::Write)?;
     let piece = call.word(3)?;
     let size = key.look(|value| value.len()).unwrap_or(0);

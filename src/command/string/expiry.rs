@@ -2,7 +2,7 @@
 
 use super::super::args::{integer, is};
 use super::super::{Call, Done, Fail};
-use crate::redis::raw::{Ctx, Event, Mode, Name};
+use crate::redis::raw::{Ctx, Event, Name};
 
 /// In which unit, from when, a deadline is given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,7 +68,7 @@ enum Change {
 
 pub(in crate::command) fn getex(call: &Call<'_>) -> Done {
     let option = getex_option(call)?;
-    let key = call.own_string(Mode::Write)?;
+    let key = call.own_string_after_read()?;
     let Some(bytes) = key.read(|value| value.as_bytes().to_vec()) else {
         call.ctx.reply_null();
         return Ok(());
@@ -130,7 +130,7 @@ fn getex_option<'c>(call: &Call<'c>) -> Result<Asked<'c>, Fail> {
 }
 
 pub(in crate::command) fn getdel(call: &Call<'_>) -> Done {
-    let key = call.own_string(Mode::Write)?;
+    let key = call.own_string_after_read()?;
     let name = call.name(1)?;
     if key
         .look(|value| call.ctx.reply_bulk(value.as_bytes()))

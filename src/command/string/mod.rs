@@ -30,15 +30,19 @@ impl<'c> Call<'c> {
         }
     }
 
+    /// The same for a command that answers the old value before it changes it. The stock ones
+    /// look the key up for reading first, so a hit or a miss is counted.
+    fn own_string_after_read(&self) -> Result<StringKey<'c>, Fail> {
+        drop(self.ctx.open(self.name(1)?, Mode::Read));
+        self.own_string(Mode::Write)
+    }
+
     /// Checks what a value would grow to; a master's word is law.
     fn check_length(&self, size: usize, more: usize) -> Result<(), Fail> {
-        let most = self
-            .server
-            .bulk_len_max
-            .load(std::sync::atomic::Ordering::Relaxed);
         let total = size.checked_add(more).map(|total| total as u64);
         match total {
-            Some(total) if total <= most || self.ctx.flags().by_master() => Ok(()),
+            Some(total) if self.server.may_grow_to(self.ctx, total) => Ok(()),
+            Some(_) if self.ctx.flags().by_master() => Ok(()),
             _ => Err(Fail::TooLong),
         }
     }

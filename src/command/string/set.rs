@@ -88,7 +88,7 @@ pub(in crate::command) fn set(call: &Call<'_>) -> Done {
         return Ok(());
     }
     let old = if options.get {
-        Some(old_value(&key)?)
+        Some(old_value(&call.own_string_after_read()?))
     } else {
         None
     };
@@ -103,11 +103,8 @@ pub(in crate::command) fn set(call: &Call<'_>) -> Done {
 }
 
 /// A copy of what lies there: the reply can only be sent once nothing can fail any more.
-fn old_value(key: &StringKey<'_>) -> Result<Option<Vec<u8>>, Fail> {
-    if key.holds() == Holds::Other {
-        return Err(Fail::WrongType);
-    }
-    Ok(key.look(|value| value.as_bytes().to_vec()))
+fn old_value(key: &StringKey<'_>) -> Option<Vec<u8>> {
+    key.look(|value| value.as_bytes().to_vec())
 }
 
 /// What follows a SET: time to live, watchers, events, replicas. An expiry goes out as a moment,
@@ -203,8 +200,8 @@ fn set_with_expiry(call: &Call<'_>, unit: Unit, command: &str) -> Done {
 
 pub(in crate::command) fn getset(call: &Call<'_>) -> Done {
     let node = call.trailing_node(3)?;
-    let key = call.string_key(1, Mode::Write)?;
-    let old = old_value(&key)?;
+    let key = call.own_string_after_read()?;
+    let old = old_value(&key);
     key.put(call.word(2)?, node, false)?;
     let (name, value) = (call.name(1)?, call.name(2)?);
     call.ctx.signal_modified(name);

@@ -1,5 +1,6 @@
 //! The context of a callback: which database, which flags, what goes to replicas and the log.
 
+use super::arity::CommandTable;
 use super::{api, c_text, Name, OK};
 use crate::redis::callbacks::{command, timer, Command};
 use redis_module::raw;
@@ -61,14 +62,14 @@ impl ContextFlags {
         self.has(raw::REDISMODULE_CTX_FLAGS_SLAVE)
     }
 
+    /// A script runs the command.
+    pub(crate) fn script(self) -> bool {
+        self.has(raw::REDISMODULE_CTX_FLAGS_LUA)
+    }
+
     /// The command came over the link to the master.
     pub(crate) fn by_master(self) -> bool {
         self.has(raw::REDISMODULE_CTX_FLAGS_REPLICATED)
-    }
-
-    /// The command came from a script.
-    pub(crate) fn scripted(self) -> bool {
-        self.has(raw::REDISMODULE_CTX_FLAGS_LUA)
     }
 }
 
@@ -171,11 +172,13 @@ impl Ctx<'_> {
         let created = api!(RedisModule_CreateCommand(
             self.ptr, name, entry, flags, first, last, step
         ));
-        if created == Some(OK) {
-            Ok(())
-        } else {
-            Err(C::NAME)
+        if created != Some(OK) {
+            return Err(C::NAME);
         }
+        if let Some(table) = CommandTable::find() {
+            table.declare(C::NAME, C::ARITY);
+        }
+        Ok(())
     }
 
     /// Whether the server only wants to know where the keys of the words are.

@@ -8,6 +8,7 @@
 use std::os::raw::c_int;
 
 mod args;
+mod arity;
 mod context;
 mod io;
 mod key;

@@ -51,9 +51,4 @@ impl Ctx<'_> {
         let line = c_text(text.replace(['\r', '\n'], " "));
         api!(RedisModule_ReplyWithError(self.as_ptr(), line.as_ptr()));
     }
-
-    /// The server's own error for a wrong number of words.
-    pub(crate) fn reply_wrong_arity(self) {
-        api!(RedisModule_WrongArity(self.as_ptr()));
-    }
 }
