@@ -204,6 +204,18 @@ proc both {words side} {
     set command [string tolower [lindex $words 0]]
     if {$side eq {n} && $command ni $::diff_common} {
         set words [lreplace $words 0 0 numa.[lindex $words 0]]
+        if {[chance 20]} {set words [with_node $command $words]}
+    }
+    return $words
+}
+
+# The twin's words with a hint, if it takes one there: it must not change what is answered.
+proc with_node {command words} {
+    set full {setnx 3 setex 4 psetex 4 getset 3 append 3 setrange 4}
+    set hint [list [any_case node] [upto 3]]
+    if {$command eq {set} && [llength $words] >= 3} {return [linsert $words 3 {*}$hint]}
+    if {[dict exists $full $command] && [dict get $full $command] == [llength $words]} {
+        return [concat $words $hint]
     }
     return $words
 }
