@@ -9,9 +9,9 @@ source [file join [file dirname [info script]] .. support numa.tcl]
 set ::diff_seed 20230417
 if {[info exists ::env(NUMA_TEST_SEED)]} {set ::diff_seed $::env(NUMA_TEST_SEED)}
 # Operations in all; each is two commands.
-set ::diff_operations 60000
+set ::diff_operations 100000
 # Operations that are under way at once.
-set ::diff_batch 600
+set ::diff_batch 1000
 set ::diff_keys 24
 # How far two TTLs of one operation may lie apart, in ms: the commands of a batch take their time.
 set ::diff_ttl_slack 20000

@@ -4,7 +4,7 @@ use super::super::args::{integer, is};
 use super::super::{Call, Done, Fail};
 use crate::ids::Bytes;
 use crate::redis::raw::{could_map, Mode};
-use crate::redis::string_key::Holds;
+use crate::redis::string_key::{Holds, StringKey};
 use crate::value::lcs;
 use std::borrow::Cow;
 
@@ -104,21 +104,19 @@ fn two_strings<'c>(call: &Call<'c>, asked: &Asked<'_>, at: usize) -> Result<Pair
     if is(call.word(at)?, "STRINGS") {
         return Ok((call.word(at + 1)?.into(), call.word(at + 2)?.into()));
     }
-    Ok((
-        key_bytes(call, at + 1)?.into(),
-        key_bytes(call, at + 2)?.into(),
-    ))
+    // Both are looked up before either is refused: that is what hits and misses count.
+    let a = call.string_key(at + 1, Mode::Read)?;
+    let b = call.string_key(at + 2, Mode::Read)?;
+    if a.holds() == Holds::Other || b.holds() == Holds::Other {
+        return Err(Fail::text("The specified keys must contain string values"));
+    }
+    Ok((key_bytes(&a).into(), key_bytes(&b).into()))
 }
 
 /// A copy of the value: the table takes far more room than it.
-fn key_bytes(call: &Call<'_>, index: usize) -> Result<Vec<u8>, Fail> {
-    let key = call.string_key(index, Mode::Read)?;
-    if key.holds() == Holds::Other {
-        return Err(Fail::text("The specified keys must contain string values"));
-    }
-    Ok(key
-        .read(|value| value.as_bytes().to_vec())
-        .unwrap_or_default())
+fn key_bytes(key: &StringKey<'_>) -> Vec<u8> {
+    key.read(|value| value.as_bytes().to_vec())
+        .unwrap_or_default()
 }
 
 fn reply_indexes(call: &Call<'_>, asked: &Asked<'_>, found: &lcs::Lcs) {
