@@ -82,8 +82,11 @@ proc stop_noticing {} {
 
 set ::marks 0
 
+# Values move when they are told to, and only then.
+set by_hand {numa-composite-lru-auto-migrate-enabled no numa-auto-rebalance no}
+
 tags {strings} {
-    start_numa_server [numa_three_nodes] {overrides {save {}}} {
+    start_numa_server "[numa_three_nodes] $by_hand" {overrides {save {}}} {
         test {every command on a key that is there, missing, of another type: noticed as stock's} {
             start_noticing
             set far [expr {[clock seconds] + 5000}]

@@ -49,8 +49,11 @@ proc hinted_node {words} {
     return [numa_node_of k]
 }
 
+# Values move when they are told to, and only then.
+set by_hand {numa-composite-lru-auto-migrate-enabled no numa-auto-rebalance no}
+
 tags {strings} {
-    start_numa_server [numa_three_nodes] {overrides {save {}}} {
+    start_numa_server "[numa_three_nodes] $by_hand" {overrides {save {}}} {
         test {SET: every pair and triple of options is taken or refused as stock does} {
             set far [expr {[clock seconds] + 5000}]
             set options [list {} nx xx get keepttl {ex 100} {px 200000} [list exat $far] \
