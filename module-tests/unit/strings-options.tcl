@@ -303,6 +303,16 @@ tags {strings} {
                 [list $arity [lsort $flags] $first $last $step]
         }
 
+        test {COMMAND INFO: the commands of the module's own} {
+            foreach {name arity flags} {
+                numaconfig -2 {admin loading noscript stale} numamigrate -2 {admin movablekeys}
+                numa -2 {admin may_replicate movablekeys}
+            } {
+                lassign [lindex [r command info $name] 0] _ arity2 flags2
+                assert_equal [list $arity $flags] [list $arity2 [lsort $flags2]] $name
+            }
+        }
+
         test {COMMAND GETKEYS} {
             assert_equal {a b} [r command getkeys numa.stralgo lcs keys a b]
             assert_equal {a b} [r command getkeys numa.stralgo lcs idx len keys a b]

@@ -162,6 +162,29 @@ tags {strings repl} {
                 same_data $master $replica
             }
 
+            test {a read-only replica shows what it has, and moves it, through NUMA as well} {
+                foreach words {{info} {nodes} {status} {heatmap} {help} {migrate key k 1}
+                               {config get}} {
+                    $replica numa {*}$words
+                }
+                assert_equal 1 [numa_pair [$replica numa migrate info k] current_node]
+                assert_error {READONLY*} {$replica numa convert k native}
+                assert_error {*READONLY*} {
+                    $replica eval {return redis.call('numa', 'convert', KEYS[1], 'native')} 1 k
+                }
+                assert_error {READONLY*} {$replica numa release}
+            }
+
+            test {a paused master holds a conversion back until it goes on} {
+                $master numa.set paused v
+                $master client pause 300 write
+                set before [clock milliseconds]
+                assert_equal {OK} [$master numa convert paused native]
+                assert_morethan [expr {[clock milliseconds] - $before}] 150
+                same_data $master $replica
+                assert_equal {string} [$replica type paused]
+            }
+
             test {moves are not sent, and a write from the master leaves a value where it is} {
                 $replica numamigrate key k 2
                 wait_for_ofs_sync $master $replica

@@ -20,10 +20,10 @@ pub(crate) enum Fail {
     NotFloat,
     /// No memory on any node; nothing was changed.
     OutOfMemory,
+    /// A write to a replica that follows its master.
+    ReadOnly,
     /// A value over `proto-max-bulk-len`.
     TooLong,
-    /// A write on a replica that only follows its master.
-    ReadOnly,
     /// Anything else, the error's code in front.
     Text(Cow<'static, str>),
 }
@@ -78,8 +78,8 @@ impl Fail {
             Self::NotInteger => "ERR value is not an integer or out of range",
             Self::NotFloat => "ERR value is not a valid float",
             Self::OutOfMemory => "OOM command not allowed when used memory > 'maxmemory'.",
-            Self::TooLong => "ERR string exceeds maximum allowed size (proto-max-bulk-len)",
             Self::ReadOnly => "READONLY You can't write against a read only replica.",
+            Self::TooLong => "ERR string exceeds maximum allowed size (proto-max-bulk-len)",
         }
         .into()
     }
