@@ -180,8 +180,10 @@ tags {automatic} {
     set overrides {save "" rdb-key-save-delay 20000}
     start_numa_server [numa_two_nodes] [list overrides $overrides] {
         test {while a child of the server runs nothing moves by itself} {
+            r numaconfig set composite_lru_auto_migrate_enabled no
             fill_far 100 100
             r bgsave
+            r numaconfig set composite_lru_auto_migrate_enabled yes
             read_keys 0 20 20
             after 500
             assert_equal 1 [s rdb_bgsave_in_progress]
