@@ -90,3 +90,53 @@ proc numa_refused_start {arguments} {
     if {[lindex [dict get $options -errorcode] 2] == 124} {fail "the server started: $output"}
     return $output
 }
+
+# The command line of module-tests/tools/pour on the server at `level`; see there for the words.
+proc numa_pour_command {level count arguments} {
+    set tool [file join [file dirname [file dirname [numa_so]]] .. module-tests tools pour]
+    # The harness works in database 9.
+    return [list python3 $tool [srv $level port] $count --db 9 {*}$arguments]
+}
+
+# Pours commands into the server and answers a dict: replies, errors, slowest_ms, seconds, error.
+proc numa_pour {level count args} {
+    return [numa_pour_result [exec {*}[numa_pour_command $level $count $args] 2>@1]]
+}
+
+proc numa_pour_result {output} {
+    set line [lindex [split [string trim $output] "\n"] end]
+    set result {}
+    if {![regexp {^(.*?) error=(.*)$} $line -> pairs error]} {
+        error "assertion:pour said: $output"
+    }
+    foreach pair $pairs {dict set result {*}[split $pair =]}
+    dict set result error $error
+    return $result
+}
+
+# Starts pouring in the background, again and again; numa_pour_end stops it and answers as above.
+proc numa_pour_begin {level count args} {
+    set command [numa_pour_command $level $count [concat $args --until-eof]]
+    set pipe [open "|$command 2>@1" r+]
+    fconfigure $pipe -translation binary
+    return $pipe
+}
+
+proc numa_pour_end {pipe} {
+    chan close $pipe write
+    set output [read $pipe]
+    catch {close $pipe}
+    return [numa_pour_result $output]
+}
+
+# Fails unless `count` replies came and none was an error.
+proc assert_poured {count result} {
+    if {[dict get $result errors] || [dict get $result replies] != $count} {
+        error "assertion:wanted $count replies without error, had: $result"
+    }
+}
+
+# used_memory of the server at `level`.
+proc numa_used {{level 0}} {
+    return [s $level used_memory]
+}
