@@ -5,6 +5,7 @@
 #                REDIS_SERVER=<path> for a server of your own)
 #   make build   get and build what is missing, start nothing
 #   make test    Rust tests, tests of the tools, server tests; ends with "N passed, N failed"
+#   make bench-strings   NUMA.GET and NUMA.SET against GET and SET, interleaved on one server
 #   make demo    replay a request trace and watch hot keys come near (TRACE=<file>, RATE=, ...)
 #
 # Everything that is made lies under target/; nothing else is written, nothing is installed.
@@ -17,7 +18,7 @@ WITH_LIBCLANG := sh $(TOOLS)/with-libclang
 export REDIS_SERVER PORT ARGS
 
 .DEFAULT_GOAL := help
-.PHONY: help build module redis run demo test test-rust test-tools test-server tidy lint clean
+.PHONY: help build module redis run demo bench-strings test test-rust test-tools test-server tidy lint clean
 
 help:
 	@echo 'make run          build what is missing, start Redis with the module (PORT= ARGS= REDIS_SERVER=)'
@@ -27,6 +28,7 @@ help:
 	@echo 'make test-tools   the tests of the demo and of the test runner only'
 	@echo 'make test-server  the server tests only      (UNITS="<file> ..." as in module-tests/tests.list)'
 	@echo 'make demo         hot keys coming near, drawn  (TRACE= RATE= DEMO_REQUESTS=; see module-tests/demo)'
+	@echo 'make bench-strings NUMA.GET and NUMA.SET against the stock ones (ROUNDS= SIZES= CALLGRIND=1)'
 	@echo 'make lint         formatting and clippy, warnings are errors'
 	@echo 'make tidy         format the code, then run the checks of src/tidy.rs'
 	@echo 'make clean        remove target/'
@@ -47,6 +49,9 @@ run: build
 
 demo: build
 	@exec python3 module-tests/demo/demo.py
+
+bench-strings: build
+	@exec python3 module-tests/bench/strings.py
 
 test:
 	@sh $(TOOLS)/need cargo cc make python3 pip tclsh

@@ -13,7 +13,8 @@ proc assert_sound {} {
 proc kill_and_restart {} {
     set pid [srv 0 pid]
     exec kill -9 $pid
-    numa_wait 10 {![file exists /proc/$pid] || [string match {*) Z *} [exec cat /proc/$pid/stat]]} "the end"
+    # Gone, or a zombie that nobody has reaped.
+    numa_wait 10 {[catch {exec cat /proc/$pid/stat} stat] || [string match {*) Z *} $stat]} "the end"
     restart_server 0 true false
     wait_done_loading r
 }

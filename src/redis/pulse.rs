@@ -8,7 +8,7 @@
 //! Invariant: ring.len <= RING_KEYS; a key that does not fit (ring full, name too long) is left to
 //! the cursor, which finds every key in time.
 
-use super::raw::Ctx;
+use super::raw::{Ctx, Name};
 use crate::config::Config;
 use crate::heat::{Clock, Dice, Heat, Score};
 use crate::ids::{DbIndex, Level, NodeId};
@@ -79,7 +79,7 @@ impl Pulse {
     }
 
     /// Notes one access to `value`; its heat after it, which the caller writes into the value.
-    pub(crate) fn access(&mut self, ctx: Ctx<'_>, name: &[u8], value: &NumaString) -> Heat {
+    pub(crate) fn access(&mut self, ctx: Ctx<'_>, name: Name<'_>, value: &NumaString) -> Heat {
         let was = value.heat();
         let mut heat = was;
         heat.touch(&self.clock, self.dice.roll());
@@ -89,7 +89,7 @@ impl Pulse {
         } else {
             self.far += 1;
             if self.noticing && heat.level >= self.threshold && self.over_bar(&heat) {
-                self.notice(ctx, name);
+                self.notice(ctx, name.bytes());
             }
         }
         if self.shared {
@@ -113,6 +113,7 @@ impl Pulse {
         (self.ring.len() * (std::mem::size_of::<Noticed>() + NAME_BYTES_MAX)) as u64
     }
 
+    #[cold]
     fn notice(&mut self, ctx: Ctx<'_>, name: &[u8]) {
         if name.len() > NAME_BYTES_MAX {
             return;

@@ -100,7 +100,7 @@ impl<'c> StringKey<'c> {
 
     /// Notes a use of the value; its heat after it.
     fn accessed(&self, value: &NumaString) -> Heat {
-        let (ctx, name) = (self.ctx, self.name.bytes());
+        let (ctx, name) = (self.ctx, self.name);
         let heat = self
             .server
             .pulse

@@ -15,7 +15,7 @@ use super::reach::{Cursors, Reach};
 use super::server::Server;
 use super::survey::Survey;
 use crate::config::{Config, HomeSetting};
-use crate::ids::{NodeId, SlotIndex};
+use crate::ids::{Bytes, NodeId, SlotIndex};
 use crate::machine::{HomeChoice, HomeTracker, Machine};
 use crate::migrate::{Background, Budget, Keyspace, MoveStats, Pass, Task, Usage};
 use crate::placement::Policy;
@@ -172,6 +172,7 @@ impl Works {
         if generation != self.generation {
             return false;
         }
+        let begun = Instant::now();
         let config = server.config();
         let passed_us = self.last_tick.elapsed().as_micros() as u64;
         self.last_tick = Instant::now();
@@ -189,23 +190,32 @@ impl Works {
         }
         self.rest = rest(ctx, &config);
         self.end_release_on_replica(ctx);
-        let budget = self.pace.next(passed_us);
-        match self.rest {
+        let mut budget = self.pace.next(passed_us);
+        let most_us = left_of_tick(&config, begun.elapsed().as_micros() as u64);
+        budget.time_us = budget.time_us.min(most_us);
+        let moved = match self.rest {
             None => {
                 self.rebalance_when_due(&config, server, now_ms);
-                self.work(ctx, server, &config, budget);
+                self.work(ctx, server, &config, budget)
             }
             Some(Rest::SwitchedOff) if self.is_releasing() => {
-                self.pass_alone(ctx, server, &config, budget);
+                self.pass_alone(ctx, server, &config, budget)
             }
-            Some(_) => {}
-        }
+            Some(_) => Bytes::ZERO,
+        };
+        self.pace.spent(begun.elapsed().as_micros() as u64, moved);
         ctx.start_timer(config.tick_interval_ms, self.generation);
         true
     }
 
-    fn work(&mut self, ctx: Ctx<'_>, server: &'static Server, config: &Config, budget: Budget) {
-        let begun = Instant::now();
+    /// Does what is due within the budget; the bytes moved.
+    fn work(
+        &mut self,
+        ctx: Ctx<'_>,
+        server: &'static Server,
+        config: &Config,
+        budget: Budget,
+    ) -> Bytes {
         let mut left = budget;
         let (mut reach, runner, background) = self.reach(ctx, server, config);
         let moved_before = reach.stats.successful;
@@ -227,20 +237,21 @@ impl Works {
         server.pulse.with(|pulse| pulse.set_bar(bar));
         log_events(ctx, config, events);
         self.pace.note_hunger(hungry);
-        self.pace.spent(
-            begun.elapsed().as_micros() as u64,
-            budget.bytes - left.bytes,
-        );
+        budget.bytes - left.bytes
     }
 
-    /// A release while the module is switched off: nothing else runs.
-    fn pass_alone(&mut self, ctx: Ctx<'_>, server: &'static Server, config: &Config, all: Budget) {
-        let begun = Instant::now();
-        let mut left = all;
+    /// A release while the module is switched off: nothing else runs. The bytes moved.
+    fn pass_alone(
+        &mut self,
+        ctx: Ctx<'_>,
+        server: &'static Server,
+        config: &Config,
+        budget: Budget,
+    ) -> Bytes {
+        let mut left = budget;
         let (mut reach, _, background) = self.reach(ctx, server, config);
         step(background, &mut reach, &mut left);
-        let spent_us = begun.elapsed().as_micros() as u64;
-        self.pace.spent(spent_us, all.bytes - left.bytes);
+        budget.bytes - left.bytes
     }
 
     fn is_releasing(&self) -> bool {
@@ -283,6 +294,13 @@ impl Works {
             }
         }
     }
+}
+
+/// What a tick that has taken `used_us` may still use. An eighth of its budget stays for the last
+/// step, which is only found to be too long when it is over: a tick as a whole keeps to its budget.
+fn left_of_tick(config: &Config, used_us: u64) -> u64 {
+    let planned_us = config.tick_budget_us - config.tick_budget_us / 8;
+    planned_us.saturating_sub(used_us)
 }
 
 fn is_release(pass: &Pass) -> bool {

@@ -91,17 +91,20 @@ impl Key<'_> {
         if self.ptr.is_null() {
             return KeyKind::Empty;
         }
+        // Asked first, for it is what our own commands meet; it answers null for a stock type.
+        if let Some(kind) = self.module_kind() {
+            return kind;
+        }
         match api!(RedisModule_KeyType(self.ptr)).map(|kind| kind as isize) {
             None | Some(raw::REDISMODULE_KEYTYPE_EMPTY) => KeyKind::Empty,
             Some(raw::REDISMODULE_KEYTYPE_STRING) => KeyKind::NativeString,
-            Some(raw::REDISMODULE_KEYTYPE_MODULE) => self.module_kind(),
             Some(_) => KeyKind::NativeOther,
         }
     }
 
-    fn module_kind(&self) -> KeyKind {
-        let found = api!(RedisModule_ModuleTypeGetType(self.ptr));
-        KeyKind::Module(found.unwrap_or(std::ptr::null_mut()))
+    fn module_kind(&self) -> Option<KeyKind> {
+        let found = api!(RedisModule_ModuleTypeGetType(self.ptr))?;
+        (!found.is_null()).then_some(KeyKind::Module(found))
     }
 
     /// The pointer that a module's type keeps here.
