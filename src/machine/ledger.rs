@@ -28,6 +28,9 @@ struct Entry {
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     entries: BTreeMap<usize, Entry>,
+    /// The sums by node, kept: each mapping and each INFO asks for one, and large values have a
+    /// mapping each.
+    mapped: BTreeMap<NodeId, Bytes>,
 }
 
 impl Ledger {
@@ -38,6 +41,7 @@ impl Ledger {
             node: mapping.node,
         };
         self.entries.insert(mapping.base.as_ptr().addr(), entry);
+        *self.mapped.entry(mapping.node).or_default() += mapping.len;
     }
 
     /// Strikes the mapping out; false where it was never given out like that.
@@ -45,6 +49,8 @@ impl Ledger {
         let known = self.holds(mapping);
         if known {
             self.entries.remove(&mapping.base.as_ptr().addr());
+            let left = self.mapped(mapping.node) - mapping.len;
+            self.mapped.insert(mapping.node, left);
         }
         known
     }
@@ -64,8 +70,7 @@ impl Ledger {
 
     /// Bytes that are out on the node.
     pub(super) fn mapped(&self, node: NodeId) -> Bytes {
-        let on_node = self.entries.values().filter(|entry| entry.node == node);
-        on_node.map(|entry| Bytes::from(entry.len)).sum()
+        self.mapped.get(&node).copied().unwrap_or_default()
     }
 
     /// Each mapping that is out: its addresses and its node.
@@ -101,6 +106,24 @@ mod tests {
         assert_eq!(ledger.node_of(0x5fff), NodeId::new(1));
         assert_eq!(ledger.node_of(0x6000), None);
         assert_eq!(ledger.each().count(), 2);
+    }
+
+    #[test]
+    fn the_kept_sums_are_the_sums_of_the_entries() {
+        let mut ledger = Ledger::default();
+        for at in 1..200_usize {
+            let made = mapping(at << 20, (at % 7 + 1) << 12, at % 3);
+            ledger.enter(&made);
+            if at % 4 == 0 {
+                assert!(ledger.strike(&made));
+                assert!(!ledger.strike(&made), "twice");
+            }
+        }
+        for node in (0..4).filter_map(NodeId::new) {
+            let on_node = ledger.each().filter(|(_, on)| *on == node);
+            let sum: Bytes = on_node.map(|(range, _)| Bytes::from(range.len())).sum();
+            assert_eq!(ledger.mapped(node), sum);
+        }
     }
 
     #[test]
