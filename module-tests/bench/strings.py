@@ -121,7 +121,8 @@ def instructions():
     for size in SIZES:
         for command in ("get", "set"):
             stock, module = (counted(words, size) for words in words_of(command, size))
-            print(f"{size:4}  {command:7} {stock:7.0f} {module:7.0f}  {module / stock:.3f}", flush=True)
+            ratio = module / stock
+            print(f"{size:4}  {command:7} {stock:7.0f} {module:7.0f}  {ratio:.3f}", flush=True)
 
 
 def counted(words, size):
