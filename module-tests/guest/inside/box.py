@@ -1,0 +1,300 @@
+"""What a test gets: servers to start, values to store, and the judge.
+
+    @test("a key moved by KEY lies where it should")
+    def moved(box):
+        server = box.start()
+        values = server.fill(100, 2000)
+        ...
+        server.lies_on(values, 2)
+
+A test that returns has passed; `check` and every exception fail it; `skip` says why it cannot run
+here. Servers that it started are stopped for it, kernel switches that it set are set back.
+"""
+
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+import judge
+import nodes
+import wire
+
+TESTS = []
+QUIET = ["numa-composite-lru-auto-migrate-enabled", "no", "numa-auto-rebalance", "no"]
+START_SECONDS, WAIT_SECONDS = 30, 60
+CGROUPS = pathlib.Path("/sys/fs/cgroup")
+
+
+class Failure(Exception):
+    """The test has failed."""
+
+
+class Skip(Exception):
+    """The test cannot run on this machine."""
+
+
+def test(name, guest=False):
+    """Adds a test. `guest`: it changes the kernel's settings or fills a node, so a guest only."""
+    def add(work):
+        TESTS.append((name, guest, work))
+        return work
+    return add
+
+
+def check(condition, *reason):
+    if not condition:
+        raise Failure(" ".join(map(str, reason)))
+
+
+def wait_for(what, holds, seconds=WAIT_SECONDS):
+    """Waits until holds() is true."""
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            raise Failure(f"waited {seconds} s in vain for {what}")
+        time.sleep(0.05)
+
+
+class Client(wire.Client):
+    """The demo's client over a Unix socket, with whole batches."""
+
+    def __init__(self, path):
+        self.socket = wire.socket.socket(wire.socket.AF_UNIX)
+        self.socket.settimeout(WAIT_SECONDS)
+        self.socket.connect(str(path))
+        self.buffer = b""
+
+    def all(self, commands, at_once=500):
+        """The replies to many commands, pipelined."""
+        replies = []
+        for at in range(0, len(commands), at_once):
+            replies += self.batch([wire.encode(*words) for words in commands[at:at + at_once]])
+        return replies
+
+
+def pairs(flat):
+    """Flat pairs as a dictionary with text keys."""
+    def text(value):
+        if isinstance(value, bytes):
+            return value.decode(errors="replace")
+        return [text(item) for item in value] if isinstance(value, list) else value
+    return {text(k): text(v) for k, v in zip(flat[::2], flat[1::2])}
+
+
+class Value:
+    """A stored value: what its bytes are, of which the judge finds the first 40."""
+
+    def __init__(self, key, size, dice):
+        self.key, self.nonce = key, dice.randbytes(judge.NONCE)
+        rest = max(0, size - judge.HEAD)
+        self.rest = (dice.randbytes(256) * (rest // 256 + 1))[:rest]
+        self.tag = bytes(judge.TAG)
+
+    @property
+    def data(self):
+        return self.nonce + self.tag + self.rest
+
+
+class Server:
+    """A running server with the module."""
+
+    def __init__(self, box, folder, process):
+        self.box, self.folder, self.process = box, folder, process
+        self.log = folder / "log"
+        wait_for(f"the server to start:\n{self.last_words()}", self.is_up, START_SECONDS)
+        self.client = Client(folder / "socket")
+        wait_for("the dataset", lambda: b"loading:0" in self.client.call("INFO", "persistence"))
+        self.pid = int(self.info("server")["process_id"])
+
+    def is_up(self):
+        if self.process.poll() is not None:
+            raise Failure(f"the server did not start:\n{self.last_words()}")
+        return (self.folder / "socket").exists() and "eady to accept" in self.log.read_text(errors="replace")
+
+    def last_words(self):
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        return "\n".join(text.splitlines()[-12:])
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def call(self, *words):
+        return self.client.call(*words)
+
+    def refuses(self, *words):
+        """The error that the server answers; a test fails where there is none."""
+        try:
+            reply = self.call(*words)
+        except wire.ErrorReply as error:
+            return str(error)
+        raise Failure(f"{words} was not refused but answered {reply!r}")
+
+    def info(self, section="numa"):
+        text = self.call("INFO", section).decode()
+        return dict(line.partition(":")[::2] for line in text.splitlines() if ":" in line)
+
+    def number(self, name):
+        return int(self.info()[f"numa_{name}"])
+
+    def nodes(self):
+        """NUMA NODES by node."""
+        return {row["node"]: row for row in map(pairs, self.call("NUMA", "NODES"))}
+
+    def key_info(self, keys):
+        return [pairs(flat) for flat in self.client.all([("NUMAMIGRATE", "INFO", key) for key in keys])]
+
+    def fill(self, count, size=2000, node=None, prefix="key"):
+        """Stores `count` values and returns them; `size` is a number or a list to go through."""
+        sizes = [size] if isinstance(size, int) else size
+        values = [Value(f"{prefix}:{i}", sizes[i % len(sizes)], self.box.dice) for i in range(count)]
+        where = () if node is None else ("NODE", node)
+        for at in range(0, count, 100):
+            self.client.all([("NUMA.SET", v.key, v.data, *where) for v in values[at:at + 100]])
+        return values
+
+    def finished(self, what="the pass"):
+        wait_for(f"{what} to end", lambda: pairs(self.call("NUMA", "STATUS"))["pass"] == "none")
+
+    def judged(self, values):
+        """Where the kernel says each value lies, as bytes by node; the module must say the same."""
+        tag = self.box.dice.randbytes(judge.TAG)
+        self.client.all([("NUMA.SETRANGE", value.key, judge.NONCE, tag) for value in values])
+        for value in values:
+            value.tag = tag
+        found = judge.find(self.pid, tag, {value.nonce for value in values})
+        for value in values:
+            places = found.get(value.nonce, ())
+            check(len(places) == 1, f"{value.key} was found {len(places)} times in the server's memory")
+        spans = [(min(found[value.nonce]), len(value.data)) for value in values]
+        for value, span in zip(values, spans):
+            check(judge.read(self.pid, *span) == value.data, f"{value.key} holds other bytes than stored")
+        physical = judge.bytes_by_node(self.pid, spans)
+        self.box.judged += len(values)
+        return physical
+
+    def agrees(self, values, physical, spilled=False):
+        """Whether the module's word is the judge's. `spilled`: believed may differ from physical,
+        for the module knows only when it asks; its physical answer may not."""
+        for value, by_node, said in zip(values, physical, self.key_info([v.key for v in values])):
+            most = max(by_node, key=by_node.get)
+            report = f"{value.key}: judged {by_node}, the module says {said}"
+            check(spilled or said["current_node"] == most, "believed:", report)
+            told = {node: size for node, size in said["physical_nodes"]}
+            check(set(by_node) <= set(told), "physical:", report)
+            slack = said["bytes"] - len(value.data)
+            for node, size in told.items():
+                real = by_node.get(node, 0)
+                check(real <= size <= real + slack, "physical bytes:", report)
+
+    def shares(self, values, spilled=False):
+        """How many of the values lie on each node, wholly; both judges agree on each."""
+        physical = self.judged(values)
+        self.agrees(values, physical, spilled)
+        count = {}
+        for value, by_node in zip(values, physical):
+            check(spilled or len(by_node) == 1, f"{value.key} lies on several nodes: {by_node}")
+            most = max(by_node, key=by_node.get)
+            count[most] = count.get(most, 0) + 1
+        return count
+
+    def lies_on(self, values, node):
+        """Every byte of every value lies on that node."""
+        count = self.shares(values)
+        check(count == {node: len(values)}, f"{len(values)} values should lie on node {node}: {count}")
+
+
+class Box:
+    """See the head of the file."""
+
+    def __init__(self, seed):
+        self.dice, self.servers, self.undo, self.judged = random.Random(seed), [], [], 0
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="numa-"))
+        self.all = nodes.all_nodes()
+        with_cpus = [node for node in self.all if node.cpus]
+        self.near = with_cpus[0]
+        self.other = with_cpus[1] if len(with_cpus) > 1 else None
+        self.cpuless = next((node for node in self.all if not node.cpus), None)
+        self.far = self.cpuless or self.other
+        self.ids = [node.id for node in self.all]
+
+    def need(self, **wanted):
+        """Skips the test where the machine lacks a part."""
+        for name in wanted:
+            if getattr(self, name) is None:
+                raise Skip(f"this machine has no {name} node")
+
+    def start(self, *arguments, cpu=None, before=(), options=(), quiet=True, data=None):
+        """A server with these module arguments: on one CPU of the near node, or on `cpu`; with
+        cpu="any" it is not pinned. `before` goes before the command, `options` after it."""
+        folder = self.folder / str(len(self.servers))
+        folder.mkdir()
+        if data:
+            shutil.copy(data, folder / "dump.rdb")
+        words = [*before, os.environ["NUMA_SERVER"], "--port", "0", "--unixsocket", str(folder / "socket")]
+        words += ["--dir", str(folder), "--save", "", "--logfile", str(folder / "log"), *options]
+        if cpu != "any":
+            words += ["--server_cpulist", str(self.near.cpus[0] if cpu is None else cpu)]
+        words += ["--loadmodule", os.environ["NUMA_MODULE"], *(QUIET if quiet else []), *map(str, arguments)]
+        process = subprocess.Popen(words, cwd=folder, stdin=subprocess.DEVNULL)
+        try:
+            server = Server(self, folder, process)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        self.servers.append(server)
+        return server
+
+    def set(self, path, text):
+        """Writes a switch of the kernel for the length of the test."""
+        path = pathlib.Path(path)
+        if not path.exists():
+            raise Skip(f"this kernel has no {path}")
+        before = path.read_text()
+        path.write_text(str(text))
+        self.undo.append(lambda: path.write_text(before))
+
+    def hog(self, node, leave):
+        """Takes all but about `leave` bytes of a node away, by files in a tmpfs bound to it."""
+        place = self.folder / f"hog{node.id}"
+        place.mkdir()
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"mpol=bind:{node.id},size=90%", "tmpfs", str(place)], check=True
+        )
+        self.undo.append(lambda: subprocess.run(["umount", str(place)], check=False))
+        piece = bytes(1 << 20)
+        with open(place / "file", "wb", 0) as file:
+            while node.free() > leave + len(piece):
+                file.write(piece)
+        return lambda: os.truncate(place / "file", 0)
+
+    def cgroup(self, **files):
+        """A command prefix that runs a program in a cgroup with these cpuset files."""
+        path = CGROUPS / f"numa-{os.getpid()}"
+        try:
+            (CGROUPS / "cgroup.subtree_control").write_text("+cpuset +memory")
+            path.mkdir()
+        except OSError as error:
+            raise Skip(f"no cgroup can be made: {error}") from error
+        self.undo.append(path.rmdir)
+        for name, text in files.items():
+            (path / f"cpuset.{name}").write_text(text)
+        return ["sh", "-c", f'echo $$ > {path}/cgroup.procs; exec "$@"', "sh"]
+
+    def close(self):
+        for server in self.servers:
+            server.stop()
+        for step in reversed(self.undo):
+            try:
+                step()
+            except OSError:
+                time.sleep(0.2)
+                step()
+        shutil.rmtree(self.folder, ignore_errors=True)
