@@ -112,6 +112,11 @@ pub trait Machine: Send + Sync {
     /// The kernel's answer for the OS page of each address; `pages` and `answers` of one length.
     fn residency(&self, pages: &[usize], answers: &mut [Residency]);
 
+    /// Asks the kernel to move the OS pages of these addresses to `node`; their addresses and bytes
+    /// stay. What cannot be moved (no room, shared with a child, never touched) stays where it is:
+    /// ask [`Machine::residency`]. It may take milliseconds, so not for a tick.
+    fn bring(&self, _pages: &[usize], _node: NodeId) {}
+
     /// Bytes of the whole process on each node (`/proc/self/numa_maps`), nodes in order.
     ///
     /// # Errors

@@ -10,6 +10,8 @@
 
 #[cfg(not(test))]
 pub(crate) mod allocator;
+#[cfg(feature = "broken-mover")]
+mod broken;
 mod bulk_len;
 pub(crate) mod callbacks;
 mod charge;

@@ -3,15 +3,16 @@
 use super::raw::Ctx;
 use super::reach::Reach;
 use super::server::Server;
+use super::verify::pages;
 use crate::ids::NodeId;
-use crate::migrate::{KeyRef, Keyspace, Outcome};
+use crate::migrate::{KeyRef, Keyspace};
 use crate::strategy::View;
 
 /// A key that lies elsewhere than believed.
 pub(crate) struct Mismatch {
     pub(crate) key: KeyRef,
     pub(crate) believed: NodeId,
-    /// Where the most of it lies.
+    /// Where the most of what lies elsewhere is.
     pub(crate) physical: NodeId,
 }
 
@@ -29,8 +30,9 @@ pub(crate) struct Proof {
 /// Slices of the walk in one check, at most: a table that is nearly empty takes many for a few keys.
 const SLICES_MAX: usize = 1024;
 
-/// Checks about `count` keys from where the walk stands; each that lies elsewhere is copied to its
-/// node once more, which helps where the node has room again.
+/// Checks about `count` keys from where the walk stands; what lies elsewhere is brought to its node
+/// by the kernel, which helps where the node has room again. Copying the value there once more was
+/// rejected: the copy may get a block whose OS pages have spilled themselves.
 pub(crate) fn keys(ctx: Ctx<'_>, server: &'static Server, count: usize) -> Option<Proof> {
     let config = server.config();
     server.works.with(|works| {
@@ -59,14 +61,14 @@ pub(crate) fn keys(ctx: Ctx<'_>, server: &'static Server, count: usize) -> Optio
 
 fn check(reach: &mut Reach<'_>, key: KeyRef, believed: NodeId, proof: &mut Proof) {
     proof.checked += 1;
-    match physical_node(reach, &key) {
+    match strayed(reach, &key, believed) {
         None => proof.unknown += 1,
-        Some(physical) if physical == believed => proof.matched += 1,
-        Some(physical) => {
-            let again = reach.copy_to(&key, believed);
-            let repaired = matches!(again, Outcome::Moved { .. })
-                && physical_node(reach, &key) == Some(believed);
-            proof.repaired += u64::from(repaired);
+        Some(None) => proof.matched += 1,
+        Some(Some(physical)) => {
+            if let Some((start, len)) = reach.memory_of(&key) {
+                reach.server.machine.bring(&pages(start, len), believed);
+            }
+            proof.repaired += u64::from(strayed(reach, &key, believed) == Some(None));
             proof.mismatches.push(Mismatch {
                 key,
                 believed,
@@ -76,12 +78,12 @@ fn check(reach: &mut Reach<'_>, key: KeyRef, believed: NodeId, proof: &mut Proof
     }
 }
 
-/// The node that the kernel says most of the key's bytes lie on.
-fn physical_node(reach: &Reach<'_>, key: &KeyRef) -> Option<NodeId> {
+/// The node that holds the most of what lies elsewhere than believed, none where nothing does;
+/// nothing where the kernel does not say.
+fn strayed(reach: &Reach<'_>, key: &KeyRef, believed: NodeId) -> Option<Option<NodeId>> {
     let (start, len) = reach.memory_of(key)?;
     let by_node = reach.server.physical(start, len);
-    by_node
-        .into_iter()
-        .max_by_key(|(_, bytes)| *bytes)
-        .map(|(node, _)| node)
+    let elsewhere = by_node.iter().filter(|(node, _)| **node != believed);
+    let most = elsewhere.max_by_key(|(_, bytes)| **bytes);
+    (!by_node.is_empty()).then(|| most.map(|(node, _)| *node))
 }

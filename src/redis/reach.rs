@@ -178,7 +178,13 @@ fn scanned_info(server: &Server, key: &Key<'_>, clock: &Clock) -> Option<KeyInfo
 
 impl Keyspace for Reach<'_> {
     fn look(&mut self, key: &KeyRef) -> Option<KeyInfo> {
-        self.at(key, |open| open.look(|value| self.info(value)))?
+        let info = self.at(key, |open| open.look(|value| self.info(value)))?;
+        #[cfg(feature = "broken-mover")]
+        let info = info.map(|mut info| {
+            info.node = super::broken::claimed(&key.name, info.node);
+            info
+        });
+        info
     }
 
     fn relocate(&mut self, key: &KeyRef, to: NodeId) -> Outcome {

@@ -81,6 +81,9 @@ impl Steering {
             room: &|node| room(pool, topology, mosts, node),
         };
         let first = self.placement.choose(&scene, size, hash(key));
+        // For the control test of `make test-numa`: the policy is asked and not heeded.
+        #[cfg(feature = "broken-policy")]
+        let first = if first == self.home { first } else { self.home };
         work(self.placement.order(topology, first))
     }
 

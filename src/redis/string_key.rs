@@ -247,6 +247,11 @@ impl<'c> StringKey<'c> {
     pub(crate) fn relocate(&self, node: NodeId) -> Option<Result<usize, OutOfMemory>> {
         let mut held = self.hold()?;
         let value = held.value.as_mut()?;
+        #[cfg(feature = "broken-mover")]
+        let node = {
+            super::broken::claim(self.name.bytes(), node);
+            value.node()
+        };
         Some(value.relocated(node).map(|moved| {
             let bytes = moved.memory();
             *value = moved;

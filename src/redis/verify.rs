@@ -85,12 +85,17 @@ impl Verifier {
     }
 }
 
+/// The OS pages that a piece of memory touches.
+pub(crate) fn pages(start: usize, len: usize) -> Vec<usize> {
+    let page = os_page().as_usize();
+    (start - start % page..start + len).step_by(page).collect()
+}
+
 impl Server {
     /// Bytes of the memory from `start` on, by the node that the kernel says they lie on.
     pub(crate) fn physical(&self, start: usize, len: usize) -> BTreeMap<NodeId, Bytes> {
         let page = os_page().as_usize();
-        let first = start - start % page;
-        let pages: Vec<usize> = (first..start + len).step_by(page).collect();
+        let pages = pages(start, len);
         let mut answers = vec![Residency::Unknown; pages.len()];
         self.machine.residency(&pages, &mut answers);
         let mut by_node = BTreeMap::new();

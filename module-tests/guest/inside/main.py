@@ -11,6 +11,7 @@
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 import traceback
@@ -24,17 +25,25 @@ import linecache  # noqa: F401
 import tokenize  # noqa: F401
 
 import box
-import numa_kernel  # noqa: F401
 import numa_machine  # noqa: F401
-import numa_moves  # noqa: F401
 import numa_policies  # noqa: F401
-import numa_room  # noqa: F401
-import numa_sharing  # noqa: F401
+import numa_moves  # noqa: F401
 import numa_starts  # noqa: F401
+import numa_sharing  # noqa: F401
+import numa_room  # noqa: F401
+import numa_kernel  # noqa: F401
+
+TEST_SECONDS_MAX = 60
+
+
+def too_long(_signal, _frame):
+    raise box.Failure(f"it took more than {TEST_SECONDS_MAX} s")
 
 
 def attempt(work, place):
     """How a test ended, and the words for it."""
+    signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(TEST_SECONDS_MAX)
     try:
         work(place)
         return "ok", f"{place.judged} judgements" if place.judged else ""
@@ -44,6 +53,8 @@ def attempt(work, place):
         words = str(reason)
     except Exception:  # whatever a test trips over is its failure
         words = traceback.format_exc()
+    finally:
+        signal.alarm(0)
     logs = [f"log of server {i}:\n{s.last_words()}" for i, s in enumerate(place.servers)]
     return "failed", "\n".join([words, *logs])
 

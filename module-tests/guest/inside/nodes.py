@@ -68,7 +68,7 @@ def used_by(pid):
     by_node = {}
     for line in pathlib.Path(f"/proc/{pid}/numa_maps").read_text().splitlines():
         words = line.split()
-        size = next((int(w[16:]) * 1024 for w in words if w.startswith("kernelpagesize_kB=")), 4096)
+        size = next((int(w.partition("=")[2]) * 1024 for w in words if w.startswith("kernelpagesize_kB=")), 4096)
         for word in words[2:]:
             name, _, pages = word.partition("=")
             if name[:1] == "N" and name[1:].isdigit():

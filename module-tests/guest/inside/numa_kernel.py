@@ -42,7 +42,7 @@ def demotion(box):
     server = box.start()
     values = server.fill(800, 15_000)
     server.lies_on(values, box.near.id)
-    release = box.hog(box.near, 4 << 20)
+    release = box.hog(box.near, 20 << 20)
     physical = server.judged(values)
     server.agrees(values, physical, spilled=True)
     release()

@@ -58,8 +58,9 @@ def weighted(box):
 @test("policy weighted: by the bandwidth that the firmware reports", guest=True)
 def weighted_by_machine(box):
     server = box.start("numa-default-strategy", "weighted")
-    shares = server.shares(server.fill(350, SIZE))
-    check(shares == {0: 200, 1: 100, 2: 50}, shares)
+    shares = server.shares(server.fill(360, SIZE))
+    # The kernel tells of each node what its own CPUs see, 100, 100 and 25 GB/s; not the rest.
+    check(shares == {0: 160, 1: 160, 2: 40}, shares)
 
 
 @test("policy pressure_aware: the node with the largest free share")

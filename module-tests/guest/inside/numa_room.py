@@ -33,11 +33,11 @@ def spill(box):
     box.need(other=True)
     box.hog(box.other, 24 * MIB)
     server = box.start("numa-default-node", box.other.id)
-    values = server.fill(1600, 30_000)
+    values = server.fill(1000, 30_000)
     count = server.shares(values, spilled=True)
     elsewhere = len(values) - count.get(box.other.id, 0)
     counted = server.number(f"node{box.other.id}_fallbacks") + server.number("drift_bytes") // 30_000
-    check(elsewhere > 500, "the node was not full:", count)
+    check(elsewhere > 100, "the node was not full:", count)
     check(counted >= elsewhere * 0.9, f"{elsewhere} spilled, {counted} counted:", count, server.info())
 
 
@@ -45,13 +45,14 @@ def spill(box):
 def returns(box):
     box.need(other=True)
     server = box.start("numa-default-node", box.other.id)
-    release = box.hog(box.other, 16 * MIB)
+    release = box.hog(box.other, 24 * MIB)
     values = server.fill(1000, 30_000)
     count = server.shares(values, spilled=True)
-    check(count.get(box.other.id, 0) < 900, "the node was not full:", count)
+    check(count.get(box.other.id, 0) < 1000, "the node was not full:", count)
     release()
     wait_for("room", lambda: nodes.read_node(box.other.id).free() > 200 * MIB)
-    for _ in range(3):
+    # Some lie elsewhere because the pool sent them there, some because the kernel did.
+    for _ in range(2):
         server.call("NUMAMIGRATE", "KEYS", box.other.id, *[value.key for value in values])
         server.call("NUMA", "VERIFY", "COUNT", 1000)
     server.lies_on(values, box.other.id)
@@ -60,11 +61,11 @@ def returns(box):
 @test("full near node: a server under pressure keeps every key", guest=True)
 def pressure(box):
     server = box.start(quiet=False)
-    box.hog(box.near, 48 * MIB)
-    values = server.fill(2000, 30_000)
-    check(server.call("DBSIZE") == 2000, "keys were lost")
+    box.hog(box.near, 24 * MIB)
+    values = server.fill(1200, 30_000)
+    check(server.call("DBSIZE") == 1200, "keys were lost")
     count = server.shares(values, spilled=True)
-    check(count.get(box.near.id, 0) < 2000, "the node was not full:", count)
+    check(count.get(box.near.id, 0) < 1200, "the node was not full:", count)
     check(server.info("stats")["evicted_keys"] == "0", "keys were evicted")
 
 

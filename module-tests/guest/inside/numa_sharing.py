@@ -59,9 +59,9 @@ def two(box):
 @test("two instances on a near node that fills: both see what is really free", guest=True)
 def two_full(box):
     servers = [box.start(cpu=box.other.cpus[0]) for _ in range(2)]
-    box.hog(box.other, 40 << 20)
-    filled = [server.fill(1000, 30_000) for server in servers]
+    box.hog(box.other, 32 << 20)
+    filled = [server.fill(700, 30_000) for server in servers]
     for server, values in zip(servers, filled):
         server.shares(values, spilled=True)
-        check(server.call("DBSIZE") == 1000)
+        check(server.call("DBSIZE") == 700)
         check(server.nodes()[box.other.id]["free"] < 48 << 20, server.nodes())
