@@ -6,6 +6,7 @@
 #   make build   get and build what is missing, start nothing
 #   make test    Rust tests, tests of the tools, server tests; ends with "N passed, N failed"
 #   make bench-strings   NUMA.GET and NUMA.SET against GET and SET, interleaved on one server
+#   make test-numa  the tests on real NUMA nodes, in a Linux guest
 #   make demo    replay a request trace and watch hot keys come near (TRACE=<file>, RATE=, ...)
 #
 # Everything that is made lies under target/; nothing else is written, nothing is installed.
@@ -18,7 +19,8 @@ WITH_LIBCLANG := sh $(TOOLS)/with-libclang
 export REDIS_SERVER PORT ARGS
 
 .DEFAULT_GOAL := help
-.PHONY: help build module redis run demo bench-strings test test-rust test-tools test-server tidy lint clean
+.PHONY: help build module redis run demo bench-strings test test-rust test-tools test-server \
+	test-numa tidy lint clean
 
 help:
 	@echo 'make run          build what is missing, start Redis with the module (PORT= ARGS= REDIS_SERVER=)'
@@ -27,6 +29,7 @@ help:
 	@echo 'make test-rust    the Rust tests only        (FILTER=<part of a test name>)'
 	@echo 'make test-tools   the tests of the demo and of the test runner only'
 	@echo 'make test-server  the server tests only      (UNITS="<file> ..." as in module-tests/tests.list)'
+	@echo 'make test-numa    tests on real nodes, in a Linux guest (ONLY="<part of a test name>")'
 	@echo 'make demo         hot keys coming near, drawn  (TRACE= RATE= DEMO_REQUESTS=; see module-tests/demo)'
 	@echo 'make bench-strings NUMA.GET and NUMA.SET against the stock ones (ROUNDS= SIZES= CALLGRIND=1)'
 	@echo 'make lint         formatting and clippy, warnings are errors'
@@ -63,13 +66,17 @@ test-rust:
 
 test-tools:
 	@sh $(TOOLS)/need python3
-	@status=0; for folder in tools demo; do \
+	@status=0; for folder in tools demo guest; do \
 		python3 -B -m unittest discover -s module-tests/$$folder -p 'test_*.py' || status=1; \
 	done; exit $$status
 
 test-server: build
 	@sh $(TOOLS)/need tclsh
 	@python3 module-tests/run $(UNITS)
+
+# Fetches QEMU and a kernel as Debian packages; ends with "N passed, N failed[, N skipped]".
+test-numa: build
+	@python3 module-tests/guest/run $(if $(ONLY),--only '$(ONLY)')
 
 lint:
 	@sh $(TOOLS)/need cargo cc python3 pip rustfmt clippy

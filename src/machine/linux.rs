@@ -196,17 +196,27 @@ pub(super) fn query(pages: &[usize], answers: &mut [Residency]) -> io::Result<()
 fn migrate(pages: &[usize], node: NodeId) -> io::Result<()> {
     /// OS pages moved by one call: bounds the buffers on the stack.
     const BATCH: usize = 512;
+    /// `MPOL_MF_MOVE`: pages that no other process maps.
+    const MOVE_OWN: libc::c_long = 1 << 1;
     let target = libc::c_int::try_from(node.index()).map_err(io::Error::other)?;
     for pages in pages.chunks(BATCH) {
         let (nodes, mut status) = ([target; BATCH], [0_i32; BATCH]);
         let (count, from) = (pages.len(), pages.as_ptr());
         let (to, told) = (nodes.as_ptr(), status.as_mut_ptr());
-        let flags = libc::c_long::from(libc::MPOL_MF_MOVE);
         // SAFETY: pid 0 is this process; `count` addresses and nodes are read and `count` answers
         // written, all arrays at least that long. A page is moved with what it holds while its
         // address stays, so no reference notices; addresses are looked up, not dereferenced.
-        let answer =
-            unsafe { libc::syscall(libc::SYS_move_pages, 0_usize, count, from, to, told, flags) };
+        let answer = unsafe {
+            libc::syscall(
+                libc::SYS_move_pages,
+                0_usize,
+                count,
+                from,
+                to,
+                told,
+                MOVE_OWN,
+            )
+        };
         succeeded(answer)?;
     }
     Ok(())

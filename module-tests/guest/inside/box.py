@@ -17,6 +17,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -291,11 +292,14 @@ class Box:
             ["mount", "-t", "tmpfs", "-o", f"mpol=bind:{node.id},size=90%", "tmpfs", str(place)], check=True
         )
         self.undo.append(lambda: subprocess.run(["umount", str(place)], check=False))
-        piece = bytes(1 << 20)
+        begun, wanted, taken = time.monotonic(), max(0, node.free() - leave), 0
         with open(place / "file", "wb", 0) as file:
-            for _ in range(max(0, node.free() - leave) // len(piece)):
-                if node.free() > leave + len(piece):
-                    file.write(piece)
+            for piece in (16 << 20, 1 << 20):
+                while taken + piece <= wanted and node.free() > leave + piece:
+                    os.posix_fallocate(file.fileno(), taken, piece)
+                    taken += piece
+        took = f"{time.monotonic() - begun:.1f} s"
+        print(f"node {node.id}: {node.free() >> 20} MiB left after {took}", file=sys.stderr)
         return lambda: os.truncate(place / "file", 0)
 
     def cgroup(self, **files):
