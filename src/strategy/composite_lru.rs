@@ -20,9 +20,9 @@
 //! fro.
 //!
 //! What the parameters mean here:
-//! * `migrate_hotness_threshold`: the level that a far key must have, when it is accessed and when
-//!   it is looked at again, to be promoted by the fast path. The slow path goes by score alone, or
-//!   a load so slow that no key reaches the level would never be placed.
+//! * `migrate_hotness_threshold`: the level that a far key must have to take room that nobody else
+//!   wants, and to be promoted by the fast path at all. A swap that the survey finds goes by score
+//!   alone, or a load so slow that no key reaches the level would never be placed.
 //! * `stability_count`, `hot_candidates_size`: how often it must be seen hot, among how many.
 //! * `scan_batch_size`: keys that the survey passes in one run at most, if its time lasts.
 //! * `pressure_threshold`: share of the high watermark up to which home takes any such key. From
@@ -188,7 +188,8 @@ impl CompositeLru {
         let hotter = coldest.is_none_or(|coldest| Density::of(&info) > coldest);
         let room = self.room(desk);
         let easy = !self.draining && desk.easy_room() >= info.bytes;
-        let fits = easy || (hotter && room >= info.bytes);
+        let hot = info.level.get() >= desk.params.migrate_hotness_threshold;
+        let fits = hot && (easy || (hotter && room >= info.bytes));
         let candidate = (key, info);
         if fits {
             self.plan(desk, candidate, desk.home, Why::Promote, 0);

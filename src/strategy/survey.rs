@@ -9,7 +9,7 @@ use super::density::{log2_of, Density};
 use super::recent::Recent;
 use super::victims::Victims;
 use super::{Params, View};
-use crate::ids::{Bytes, NodeId};
+use crate::ids::{Bytes, Level, NodeId};
 use crate::migrate::{KeyInfo, KeyRef};
 
 /// Near keys kept as the coldest known.
@@ -45,16 +45,16 @@ pub(super) enum Extent {
 struct Bar {
     home: NodeId,
     hotter_than: Option<Density>,
+    /// Room that nobody else wants still costs a move, so it is for keys that are hot by the level
+    /// that users set, not for whatever was written far.
     room: Bytes,
+    hot: Level,
 }
 
 impl Bar {
     fn lets(&self, info: &KeyInfo, density: Density) -> bool {
-        // Room that nobody else wants still costs a move: worth it for a key that is asked for,
-        // and a new key only looks as if it was.
-        let asked_for = info.accesses > 0 && info.score.accesses_per_era() >= 1;
-        let hotter = self.hotter_than.map_or(asked_for, |bar| density > bar);
-        let fits = asked_for && self.room >= info.bytes;
+        let hotter = self.hotter_than.is_some_and(|bar| density > bar);
+        let fits = info.level >= self.hot && self.room >= info.bytes;
         hotter || fits
     }
 }
@@ -122,6 +122,7 @@ impl Survey {
             home,
             hotter_than: coldest.map(|coldest| coldest.above(hysteresis)),
             room: view.usage(home).room_below(params.watermark_high),
+            hot: Level::clamped(params.migrate_hotness_threshold),
         }
     }
 
