@@ -74,7 +74,6 @@ static ALLOCATOR: redis::allocator::ServerAlloc = redis::allocator::ServerAlloc;
 ///
 /// # Safety
 /// * Called by the server alone, once, with its own context and words.
-#[cfg(not(test))]
 #[no_mangle]
 pub unsafe extern "C" fn RedisModule_OnLoad(
     ctx: *mut redis_module::raw::RedisModuleCtx,
