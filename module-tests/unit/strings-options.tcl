@@ -306,7 +306,7 @@ tags {strings} {
         test {COMMAND INFO: the commands of the module's own} {
             foreach {name arity flags} {
                 numaconfig -2 {admin loading noscript stale} numamigrate -2 {admin movablekeys}
-                numa -2 {admin may_replicate movablekeys}
+                numa -2 {admin may_replicate movablekeys noscript}
             } {
                 lassign [lindex [r command info $name] 0] _ arity2 flags2
                 assert_equal [list $arity $flags] [list $arity2 [lsort $flags2]] $name

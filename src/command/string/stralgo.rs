@@ -8,8 +8,8 @@ use crate::redis::string_key::{Holds, StringKey};
 use crate::value::lcs;
 use std::borrow::Cow;
 
-/// What there is for the table of two strings. The stock one takes what the kernel gives and refuses
-/// otherwise; ours takes a 32nd of it, but the server's allocator would end the process.
+/// What there is for the table of two strings. The stock one takes what the kernel gives and
+/// refuses otherwise; ours takes a 32nd of it, but the server's allocator would end the process.
 fn memory_for(a: &[u8], b: &[u8]) -> Bytes {
     let cells = (a.len() as u128 + 1) * (b.len() as u128 + 1);
     let needed = usize::try_from(cells * size_of::<u32>() as u128);

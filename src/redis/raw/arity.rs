@@ -1,9 +1,9 @@
 //! The number of words of our commands, where the server looks for it.
 //!
-//! `RedisModule_CreateCommand` takes no arity and registers -1, "any number": COMMAND INFO would say
-//! so, a wrong number of words would be queued by MULTI and met only in EXEC, and an error inside a
-//! script would read otherwise than the stock one. The row itself can be had: the server exports
-//! `lookupCommandByCString`, and in 6.2 a row begins with name, function and arity.
+//! `RedisModule_CreateCommand` takes no arity and registers -1, "any number": COMMAND INFO would
+//! say so, a wrong number of words would be queued by MULTI and met only in EXEC, and an error
+//! inside a script would read otherwise than the stock one. The row itself can be had: the server
+//! exports `lookupCommandByCString`, and in 6.2 a row begins with name, function and arity.
 //!
 //! Invariant: an arity is written only into a row that reads as 6.2's do, with the name that was
 //! asked for and the -1 that the server has just put there, and only after rows whose arities never
