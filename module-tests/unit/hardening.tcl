@@ -123,7 +123,10 @@ tags {hardening} {
             after 300
             assert_equal $natives [r eval $count_natives 0]
             r replicaof no one
-            numa_wait 30 {[r eval $count_natives 0] == 5000} {the release, on a master again}
+            after 300
+            assert_equal $natives [r eval $count_natives 0] "ended, not only paused"
+            assert_equal {OK} [r numa release]
+            numa_wait 30 {[r eval $count_natives 0] == 5000} {a release on a master again}
         }
     }
 }

@@ -253,15 +253,16 @@ fn fold<const N: usize>(sources: [&Vec<Assignment>; N]) -> Result<Config, String
     let mut config = Config::default();
     for assignment in sources.into_iter().flatten() {
         let taken = assignment.param.take(&mut config, None, &assignment.words);
-        taken.map_err(|error| located(assignment.place, &error))?;
+        taken.map_err(|error| located(assignment.place, Some(assignment.param), &error))?;
     }
     Ok(config)
 }
 
 /// The error and its place; what a line of the file says is left out.
-fn located(place: Place, error: &SetError) -> String {
-    match place {
-        Place::Line(_) => format!("{place}: {}", error.reason()),
+fn located(place: Place, param: Option<&Param>, error: &SetError) -> String {
+    match (place, param) {
+        (Place::Line(_), _) => format!("{place}: {}", error.reason()),
+        (Place::Argument(_), Some(param)) => format!("{place} ({}): {error}", param.directive()),
         _ => format!("{place}: {error}"),
     }
 }
@@ -282,12 +283,12 @@ fn from_arguments(arguments: &[String]) -> Result<Vec<Assignment>, String> {
     let mut rest = arguments;
     while let Some((name, tail)) = rest.split_first() {
         let place = Place::Argument(arguments.len() - rest.len() + 1);
-        let wrong = |error: SetError| located(place, &error);
-        let param =
-            Param::find(name).ok_or_else(|| wrong(SetError::UnknownParameter(name.clone())))?;
+        let wrong = |param, error: SetError| located(place, param, &error);
+        let unknown = || wrong(None, SetError::UnknownParameter(name.clone()));
+        let param = Param::find(name).ok_or_else(unknown)?;
         let (words, tail) = tail
             .split_at_checked(param.operand_count())
-            .ok_or_else(|| wrong(SetError::WordCount(param)))?;
+            .ok_or_else(|| wrong(Some(param), SetError::WordCount(param)))?;
         assignments.push(Assignment {
             place,
             param,
@@ -324,7 +325,7 @@ fn from_file(text: &str) -> Result<Vec<Assignment>, String> {
             continue;
         }
         let name = words.remove(0);
-        let param = directive(&name).map_err(|error| located(place, &error))?;
+        let param = directive(&name).map_err(|error| located(place, None, &error))?;
         assignments.push(Assignment {
             place,
             param,
@@ -529,13 +530,16 @@ pub(super) mod tests {
             ),
             (
                 "numa-tick-budget 5",
-                "load argument 1: tick_budget must be between 10 and 10000",
+                "load argument 1 (numa-tick-budget): tick_budget must be between 10 and 10000",
             ),
             (
                 "numa-node-weight 1",
-                "load argument 1: node_weight takes <node> <weight>",
+                "load argument 1 (numa-node-weight): node_weight takes <node> <weight>",
             ),
-            ("numa-simulate 0:1gb", "load argument 1: simulate must be"),
+            (
+                "numa-simulate 0:1gb",
+                "load argument 1 (numa-simulate): simulate must be",
+            ),
             (
                 "numa-tick-budget 5000 numa-tick-interval 2",
                 "load argument 3: tick_budget must fit",

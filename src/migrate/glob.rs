@@ -206,6 +206,41 @@ mod tests {
         assert!(!matches(&pattern, &b"a".repeat(10_000)));
     }
 
+    /// The loop's part for `[`: whether it found the byte, whether that is negated, and where it
+    /// stopped.
+    fn stock_class(whole: &[u8], byte: u8) -> (bool, bool, usize) {
+        let at = |p: &[u8], i: usize| p.get(i).copied().unwrap_or(0);
+        // Position and length apart, as in C: the length may be put back by one.
+        let mut i = 1;
+        let not = at(whole, i) == b'^';
+        i += usize::from(not);
+        let mut found = false;
+        loop {
+            let left = whole.len() - i;
+            if at(whole, i) == b'\\' && left >= 2 {
+                i += 1;
+                found |= whole[i] == byte;
+            } else if left > 0 && whole[i] == b']' {
+                break;
+            } else if left == 0 {
+                i -= 1;
+                break;
+            } else if left >= 3 && whole[i + 1] == b'-' {
+                let (mut start, mut end) = (whole[i] as c_char, whole[i + 2] as c_char);
+                if start > end {
+                    std::mem::swap(&mut start, &mut end);
+                }
+                i += 2;
+                let c = byte as c_char;
+                found |= c >= start && c <= end;
+            } else {
+                found |= whole[i] == byte;
+            }
+            i += 1;
+        }
+        (found, not, i)
+    }
+
     /// Redis's loop as it stands, with its recursion at the star; an index past the end of the
     /// pattern reads the zero byte that ends a string of the server.
     fn stock(mut p: &[u8], mut s: &[u8], skip: &mut bool) -> bool {
@@ -233,35 +268,8 @@ mod tests {
                 }
                 b'?' => s = &s[1..],
                 b'[' => {
+                    let (found, not, i) = stock_class(p, s[0]);
                     let whole = p;
-                    // Position and length apart, as in C: the length may be put back by one.
-                    let mut i = 1;
-                    let not = at(whole, i) == b'^';
-                    i += usize::from(not);
-                    let mut found = false;
-                    loop {
-                        let left = whole.len() - i;
-                        if at(whole, i) == b'\\' && left >= 2 {
-                            i += 1;
-                            found |= whole[i] == s[0];
-                        } else if left > 0 && whole[i] == b']' {
-                            break;
-                        } else if left == 0 {
-                            i -= 1;
-                            break;
-                        } else if left >= 3 && whole[i + 1] == b'-' {
-                            let (mut start, mut end) = (whole[i] as c_char, whole[i + 2] as c_char);
-                            if start > end {
-                                std::mem::swap(&mut start, &mut end);
-                            }
-                            i += 2;
-                            let c = s[0] as c_char;
-                            found |= c >= start && c <= end;
-                        } else {
-                            found |= whole[i] == s[0];
-                        }
-                        i += 1;
-                    }
                     if found == not {
                         return false;
                     }

@@ -18,6 +18,7 @@ pub(crate) struct ServerAlloc;
 // SAFETY: each branch hands the layout to one allocator, and the same layout picks the same
 // branch at `dealloc` and `realloc`; a failure is a null pointer.
 unsafe impl GlobalAlloc for ServerAlloc {
+    // SAFETY: the caller's duties are those of the trait.
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if layout.align() > NATURAL_ALIGN {
             // SAFETY: the caller's layout, unchanged.
@@ -30,6 +31,7 @@ unsafe impl GlobalAlloc for ServerAlloc {
         }
     }
 
+    // SAFETY: the caller's duties are those of the trait.
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
         let served =
             layout.align() <= NATURAL_ALIGN && api!(RedisModule_Free(ptr.cast())).is_some();
@@ -39,6 +41,7 @@ unsafe impl GlobalAlloc for ServerAlloc {
         }
     }
 
+    // SAFETY: the caller's duties are those of the trait.
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         if layout.align() > NATURAL_ALIGN {
             // SAFETY: `alloc` took the same branch for the same layout.

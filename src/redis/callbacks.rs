@@ -59,6 +59,9 @@ pub(crate) trait Command {
 }
 
 /// The entry of a command.
+///
+/// # Safety
+/// * For the server alone, with the arguments that its API promises.
 pub(crate) unsafe extern "C" fn command<C: Command>(
     ctx: *mut raw::RedisModuleCtx,
     argv: *mut *mut raw::RedisModuleString,
@@ -81,6 +84,9 @@ pub(crate) unsafe extern "C" fn command<C: Command>(
 }
 
 /// The timer's tick.
+///
+/// # Safety
+/// * For the server alone, with the arguments that its API promises.
 pub(crate) unsafe extern "C" fn timer(ctx: *mut raw::RedisModuleCtx, data: *mut c_void) {
     // SAFETY: the server lends the context for this call.
     let ctx = unsafe { Ctx::from_raw(ctx) };
@@ -88,6 +94,9 @@ pub(crate) unsafe extern "C" fn timer(ctx: *mut raw::RedisModuleCtx, data: *mut 
 }
 
 /// INFO. In a crash report nothing is said: the heap may be broken.
+///
+/// # Safety
+/// * For the server alone, with the arguments that its API promises.
 pub(crate) unsafe extern "C" fn report(info: *mut raw::RedisModuleInfoCtx, crash: c_int) {
     if crash != 0 {
         return;
@@ -98,6 +107,9 @@ pub(crate) unsafe extern "C" fn report(info: *mut raw::RedisModuleInfoCtx, crash
 }
 
 /// A server event: flush, swapdb, loading, fork.
+///
+/// # Safety
+/// * For the server alone, with the arguments that its API promises.
 pub(crate) unsafe extern "C" fn server_event(
     ctx: *mut raw::RedisModuleCtx,
     event: raw::RedisModuleEvent,
@@ -110,6 +122,9 @@ pub(crate) unsafe extern "C" fn server_event(
 }
 
 /// A keyspace event.
+///
+/// # Safety
+/// * For the server alone, with the arguments that its API promises.
 pub(crate) unsafe extern "C" fn keyspace_event(
     ctx: *mut raw::RedisModuleCtx,
     _class: c_int,
@@ -126,6 +141,8 @@ pub(crate) unsafe extern "C" fn keyspace_event(
     OK
 }
 
+/// # Safety
+/// * For the server alone, with the arguments that its API promises.
 pub(crate) unsafe extern "C" fn string_rdb_load(
     io: *mut raw::RedisModuleIO,
     encver: c_int,
@@ -136,6 +153,8 @@ pub(crate) unsafe extern "C" fn string_rdb_load(
     loaded.map_or(null_mut(), |value| value.as_ptr().cast())
 }
 
+/// # Safety
+/// * For the server alone, with the arguments that its API promises.
 pub(crate) unsafe extern "C" fn string_rdb_save(io: *mut raw::RedisModuleIO, value: *mut c_void) {
     // SAFETY: the server lends the handle for this call.
     let io = unsafe { Io::from_raw(io) };
@@ -145,6 +164,8 @@ pub(crate) unsafe extern "C" fn string_rdb_save(io: *mut raw::RedisModuleIO, val
     });
 }
 
+/// # Safety
+/// * For the server alone, with the arguments that its API promises.
 pub(crate) unsafe extern "C" fn string_aof_rewrite(
     io: *mut raw::RedisModuleIO,
     key: *mut raw::RedisModuleString,
@@ -159,6 +180,8 @@ pub(crate) unsafe extern "C" fn string_aof_rewrite(
     contained((), || unsafe { string_type::with_raw(value, rewrite) });
 }
 
+/// # Safety
+/// * For the server alone, with the arguments that its API promises.
 pub(crate) unsafe extern "C" fn string_mem_usage(value: *const c_void) -> usize {
     let size = crate::value::NumaString::memory;
     // SAFETY: the server hands back what we gave it, and lends it for this call.
@@ -167,6 +190,8 @@ pub(crate) unsafe extern "C" fn string_mem_usage(value: *const c_void) -> usize 
     })
 }
 
+/// # Safety
+/// * For the server alone, with the arguments that its API promises.
 pub(crate) unsafe extern "C" fn string_digest(md: *mut raw::RedisModuleDigest, value: *mut c_void) {
     // SAFETY: the server lends the handle for this call.
     let digest = unsafe { Digest::from_raw(md) };
@@ -176,11 +201,16 @@ pub(crate) unsafe extern "C" fn string_digest(md: *mut raw::RedisModuleDigest, v
 }
 
 /// May run on a background thread of the server (lazy free, FLUSHALL ASYNC).
+///
+/// # Safety
+/// * For the server alone, with the arguments that its API promises.
 pub(crate) unsafe extern "C" fn string_free(value: *mut c_void) {
     // SAFETY: the server gives back what we gave it, for good.
     contained((), || unsafe { string_type::free_raw(value) });
 }
 
+/// # Safety
+/// * For the server alone, with the arguments that its API promises.
 pub(crate) unsafe extern "C" fn string_free_effort(
     _key: *mut raw::RedisModuleString,
     value: *const c_void,
@@ -191,6 +221,8 @@ pub(crate) unsafe extern "C" fn string_free_effort(
     })
 }
 
+/// # Safety
+/// * For the server alone, with the arguments that its API promises.
 pub(crate) unsafe extern "C" fn string_copy(
     _from: *mut raw::RedisModuleString,
     to: *mut raw::RedisModuleString,

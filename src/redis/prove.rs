@@ -27,7 +27,7 @@ pub(crate) struct Proof {
     pub(crate) mismatches: Vec<Mismatch>,
 }
 
-/// Slices of the walk in one check, at most: a table that is nearly empty takes many for a few keys.
+/// Slices of the walk in one check, at most: a nearly empty table takes many for a few keys.
 const SLICES_MAX: usize = 1024;
 
 /// Checks about `count` keys from where the walk stands; what lies elsewhere is brought to its node

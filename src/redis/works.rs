@@ -156,10 +156,11 @@ impl Works {
         (reach, &mut self.runner, &mut self.background)
     }
 
-    /// Keys may be others now (a flush, a swap): walks begin anew.
+    /// Keys may be others now (a flush, a swap): the census begins anew. A pass goes on where it
+    /// is: it looks at each key before it moves it, and an application that flushes often would
+    /// never let it end.
     pub(crate) fn keyspace_changed(&mut self) {
         self.survey.abandon();
-        self.cursors = Cursors::default();
     }
 
     /// One tick; false when a newer timer runs.

@@ -53,9 +53,10 @@ struct Bar {
 
 impl Bar {
     fn lets(&self, info: &KeyInfo, density: Density) -> bool {
-        let hotter = self.hotter_than.is_some_and(|bar| density > bar);
-        let fits = info.level >= self.hot && self.room >= info.bytes;
-        hotter || fits
+        let hot = info.level >= self.hot;
+        // Where no near key is known yet, the plan that follows may know one.
+        let hotter = self.hotter_than.map_or(hot, |bar| density > bar);
+        hotter || (hot && self.room >= info.bytes)
     }
 }
 

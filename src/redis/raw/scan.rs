@@ -43,6 +43,9 @@ impl Drop for ServerCursor {
 }
 
 /// The server calls this for each key of the bucket.
+///
+/// # Safety
+/// * For the server alone, with the arguments that its API promises.
 unsafe extern "C" fn scanned(
     _ctx: *mut raw::RedisModuleCtx,
     name: *mut raw::RedisModuleString,
