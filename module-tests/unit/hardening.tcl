@@ -129,4 +129,33 @@ tags {hardening} {
             numa_wait 30 {[r eval $count_natives 0] == 5000} {a release on a master again}
         }
     }
+
+    start_numa_server {} {overrides {save {} repl-diskless-sync-delay 0}} {
+        set master [srv 0 client]
+        set limits {numa-node-limit 0 1mb numa-node-limit 1 1mb}
+        start_numa_server [numa_args $limits] {overrides {save {}}} {
+            set replica [srv 0 client]
+
+            test {limits of a replica refuse a client's write, never its master's} {
+                set big [string repeat x 100000]
+                for {set i 0} {$i < 30} {incr i} {catch {$replica numa.set own:$i $big} reply}
+                assert_match {OOM*} $reply
+                for {set i 0} {$i < 20} {incr i} {$master numa.set before:$i $big}
+                $replica replicaof [srv -1 host] [srv -1 port]
+                wait_for_sync $replica
+                for {set i 0} {$i < 20} {incr i} {$master numa.set after:$i $big}
+                $master numa.mset a $big b $big
+                wait_for_ofs_sync $master $replica
+                assert_equal 42 [$replica dbsize]
+                assert_equal [$master debug digest] [$replica debug digest]
+            }
+
+            test {what a limited replica saved, it loads again} {
+                assert_equal {OK} [$replica debug reload]
+                assert_equal [$master debug digest] [$replica debug digest]
+                $replica replicaof no one
+                assert_error {OOM*} {$replica numa.set more $big}
+            }
+        }
+    }
 }

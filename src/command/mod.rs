@@ -59,13 +59,25 @@ fn serve<C: Command>(
     let done = if args.len() < words.0 || args.len() > words.1 {
         Err(Fail::Arity)
     } else {
-        run(&Call { ctx, args, server })
+        run_beyond_limits(&Call { ctx, args, server }, run)
     };
     // Who asks for key positions has no client, and the server would reply to it unchecked.
     if let Err(fail) = done {
         if !ctx.wants_key_positions() {
             fail.reply(ctx, C::NAME);
         }
+    }
+}
+
+/// Runs a handler. What a master sends is never refused for a limit of this machine: a refusal
+/// would make the replica another dataset without a word. A command that failed for memory has
+/// changed nothing, so it can run once more.
+fn run_beyond_limits(call: &Call<'_>, run: fn(&Call<'_>) -> Done) -> Done {
+    match run(call) {
+        Err(Fail::OutOfMemory) if call.ctx.flags().by_master() => {
+            call.server.beyond_limits(|| run(call))
+        }
+        done => done,
     }
 }
 

@@ -5,7 +5,7 @@
 //! is replicated. While the server's cursor is inside a bucket no key is changed: a scan only
 //! looks, moves come after it.
 
-use super::raw::{Ctx, Key, KeyKind, Mode, Name, ServerCursor};
+use super::raw::{thread_cpu_ns, Ctx, Key, KeyKind, Mode, Name, ServerCursor};
 use super::server::Server;
 use super::string_key::{Holds, StringKey};
 use super::survey::Survey;
@@ -280,6 +280,10 @@ impl View for Reach<'_> {
 
     fn now_us(&self) -> u64 {
         self.started.elapsed().as_micros() as u64
+    }
+
+    fn cpu_us(&self) -> u64 {
+        thread_cpu_ns() / 1000
     }
 
     fn home(&self) -> NodeId {

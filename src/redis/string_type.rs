@@ -5,6 +5,7 @@ use super::raw::Delivered;
 use super::raw::{Ctx, Digest, Io, LogLevel, Name};
 use super::server::{server, Server};
 use crate::heat::Clock;
+use crate::pool::OutOfMemory;
 use crate::value::{raw, NumaString};
 use crate::value::{BadPayload, Sink, Source};
 use redis_module::raw::{RedisModuleType, RedisModuleTypeMethods};
@@ -147,8 +148,15 @@ fn decode(server: &Server, mut io: Io<'_>, encver: c_int) -> Result<NumaString, 
         .key_name()
         .map(|name| name.bytes().to_vec())
         .unwrap_or_default();
-    let ordered = |len| server.order_for(len, &name);
-    NumaString::load(&mut io, &clock, server.pool, ordered).map_err(|error| error.to_string())
+    let made = NumaString::load(&mut io, &clock, |bytes, heat| {
+        let make = || {
+            let order = server.order_for(bytes.len(), &name);
+            NumaString::new(server.pool, &order, bytes, heat)
+        };
+        // A file that was written is never refused for a limit set since: its data comes first.
+        make().or_else(|OutOfMemory| server.beyond_limits(make))
+    });
+    made.map_err(|error| error.to_string())
 }
 
 /// Writes the command that makes the value again; the server adds the time to live.

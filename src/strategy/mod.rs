@@ -82,6 +82,12 @@ pub trait View {
     /// Microseconds, for keeping within a budget; never goes back.
     fn now_us(&self) -> u64;
 
+    /// Microseconds that this thread has worked, for judging who is slow: the kernel may take the
+    /// CPU away for longer than any budget, and that is nobody's fault.
+    fn cpu_us(&self) -> u64 {
+        self.now_us()
+    }
+
     /// The node that the main thread runs on.
     fn home(&self) -> NodeId;
 

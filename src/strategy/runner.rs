@@ -23,10 +23,9 @@ use crate::ids::SlotIndex;
 use crate::migrate::{Budget, Report};
 use std::fmt;
 
-/// A run may take this many times its time before it counts as an overrun: the kernel may have
-/// taken the CPU away in the middle of it.
+/// A run may work this many times its time before it counts as an overrun.
 const OVERRUN_FACTOR: u64 = 2;
-/// And this many microseconds on top, since small budgets are smaller than one such absence.
+/// And this many microseconds on top, since small budgets are smaller than one cold cache.
 const OVERRUN_SLACK_US: u64 = 1000;
 
 /// Why a slot cannot be had or changed.
@@ -294,17 +293,18 @@ fn run(
     if path == Path::Fast {
         granted.time_us = granted.time_us.div_ceil(2);
     }
-    let start_us = engine.now_us();
+    let (start_us, start_cpu_us) = (engine.now_us(), engine.cpu_us());
     let decided = match path {
         Path::Fast => slot.strategy.fast(engine.view(), &granted),
         Path::Slow => slot.strategy.decide(engine.view(), &granted),
     };
     let spent_us = engine.now_us().saturating_sub(start_us);
+    let worked_us = engine.cpu_us().saturating_sub(start_cpu_us);
     slot.note_time(spent_us);
     budget.spend_time(spent_us);
     let judged = decided
         .and_then(|plan| sound(plan, engine))
-        .and_then(|plan| in_time(plan, spent_us, granted.time_us));
+        .and_then(|plan| in_time(plan, worked_us, granted.time_us));
     match judged {
         Ok(plan) => {
             slot.forgive(path);

@@ -254,20 +254,18 @@ impl NumaString {
         sink.bytes(self.as_bytes());
     }
 
-    /// Reads payload version 1. `order` is asked where a string of that many bytes shall go.
+    /// Reads payload version 1; `make` makes the string of the bytes and the heat that were read.
     ///
     /// # Errors
     /// [`BadPayload`]; nothing stays behind.
-    pub fn load<S: Source, O: AsRef<[NodeId]>>(
+    pub fn load<S: Source>(
         source: &mut S,
         clock: &Clock,
-        pool: PoolHandle,
-        order: impl FnOnce(usize) -> O,
+        make: impl FnOnce(&[u8], Heat) -> Result<Self, OutOfMemory>,
     ) -> Result<Self, BadPayload> {
         let (heat, pinned) = read_heat(source, clock)?;
         let bytes = source.bytes()?;
-        let bytes = bytes.as_ref();
-        let string = Self::new(pool, order(bytes.len()).as_ref(), bytes, heat);
+        let string = make(bytes.as_ref(), heat);
         let mut string = string.map_err(|OutOfMemory| BadPayload::OutOfMemory)?;
         string.set_pinned(pinned);
         Ok(string)

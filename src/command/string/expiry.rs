@@ -3,6 +3,7 @@
 use super::super::args::{integer, is};
 use super::super::{Call, Done, Fail};
 use crate::redis::raw::{Ctx, Event, Name};
+use crate::redis::string_key::Holds;
 
 /// In which unit, from when, a deadline is given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,10 +70,10 @@ enum Change {
 pub(in crate::command) fn getex(call: &Call<'_>) -> Done {
     let option = getex_option(call)?;
     let key = call.own_string_after_read()?;
-    let Some(bytes) = key.read(|value| value.as_bytes().to_vec()) else {
+    if key.holds() == Holds::Nothing {
         call.ctx.reply_null();
         return Ok(());
-    };
+    }
     let change = match option {
         Asked::Nothing => Change::Nothing,
         Asked::Persist => Change::Persist,
@@ -81,7 +82,7 @@ pub(in crate::command) fn getex(call: &Call<'_>) -> Done {
         }
     };
     let name = call.name(1)?;
-    call.ctx.reply_bulk(&bytes);
+    key.read(|value| call.ctx.reply_bulk(value.as_bytes()));
     match change {
         Change::Until(unit, deadline) if unit.absolute() && call.has_passed(deadline) => {
             key.key().delete();

@@ -55,10 +55,8 @@ pub(in crate::command) fn incrbyfloat(call: &Call<'_>) -> Done {
 }
 
 fn float_sum(key: &StringKey<'_>, more: &[u8]) -> Result<Vec<u8>, Fail> {
-    let text = key
-        .look(|value| value.as_bytes().to_vec())
-        .unwrap_or_else(|| b"0".to_vec());
-    match longdouble::add_floats(&text, more) {
+    let sum = key.look(|value| longdouble::add_floats(value.as_bytes(), more));
+    match sum.unwrap_or_else(|| longdouble::add_floats(b"0", more)) {
         Ok(sum) => Ok(sum),
         Err(FloatError::Value | FloatError::Increment) => Err(Fail::NotFloat),
         Err(FloatError::NotFinite) => Err(Fail::text("increment would produce NaN or Infinity")),

@@ -239,14 +239,9 @@ fn payload_is_read_back() {
         value.set_pinned(len > 1);
         let mut tape = Tape::default();
         value.save(&mut tape, &clock);
-        let order = [id(2)];
-        let mut asked = 0;
-        let read = NumaString::load(&mut tape, &clock, pool, |size| {
-            asked = size;
-            &order
-        });
-        let read = read.unwrap();
-        assert_eq!((asked, read.node()), (len, id(2)));
+        let make = |bytes: &[u8], heat| NumaString::new(pool, &[id(2)], bytes, heat);
+        let read = NumaString::load(&mut tape, &clock, make).unwrap();
+        assert_eq!(read.node(), id(2));
         assert_eq!(read.as_bytes(), value.as_bytes());
         assert_eq!((read.heat(), read.pinned()), (hot(), len > 1));
         assert!(tape.0.is_empty(), "the payload is read to its end");
@@ -260,7 +255,7 @@ fn payload_without_room_is_an_error() {
     let clock = Clock::new();
     let mut tape = Tape::default();
     string(pool, b"x").save(&mut tape, &clock);
-    let read = NumaString::load(&mut tape, &clock, pool, |_| &[]);
+    let read = NumaString::load(&mut tape, &clock, |_, _| Err(OutOfMemory));
     assert_eq!(read.unwrap_err(), BadPayload::OutOfMemory);
     assert_all_home(pool);
 }
@@ -403,7 +398,9 @@ impl Model {
         let mut tape = Tape::default();
         self.values[which].0.save(&mut tape, &self.clock);
         let order = [id(0)];
-        let read = NumaString::load(&mut tape, &self.clock, self.pool, |_| &order);
+        let read = NumaString::load(&mut tape, &self.clock, |bytes, heat| {
+            NumaString::new(self.pool, &order, bytes, heat)
+        });
         self.values[which].0 = read.unwrap();
     }
 
@@ -462,7 +459,8 @@ proptest! {
         let pool = pool();
         let mut tape = Tape(items.into());
         let order = [id(0)];
-        drop(NumaString::load(&mut tape, &Clock::new(), pool, |_| &order));
+        let make = |bytes: &[u8], heat| NumaString::new(pool, &order, bytes, heat);
+        drop(NumaString::load(&mut tape, &Clock::new(), make));
         assert_all_home(pool);
     }
 }
