@@ -114,7 +114,7 @@ pub trait Machine: Send + Sync {
 
     /// Asks the kernel to move the OS pages of these addresses to `node`; their addresses and bytes
     /// stay. What cannot be moved (no room, shared with a child, never touched) stays where it is:
-    /// ask [`Machine::residency`]. It may take milliseconds, so not for a tick.
+    /// ask [`Machine::residency`]. Some microseconds a page, so only a few of them in a tick.
     fn bring(&self, _pages: &[usize], _node: NodeId) {}
 
     /// Bytes of the whole process on each node (`/proc/self/numa_maps`), nodes in order.

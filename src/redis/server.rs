@@ -162,6 +162,12 @@ impl Server {
         self.pool.usage(node).limit.min(most.unwrap_or_default())
     }
 
+    /// Whether the machine said, when it was asked last, that a node has that much free.
+    pub(crate) fn has_room(&self, node: NodeId, room: Bytes) -> bool {
+        let most = self.rooms.with(|rooms| rooms.get(&node).copied()).flatten();
+        most.unwrap_or_default() >= self.pool.usage(node).mapped + room
+    }
+
     /// How many keys have their heat counted.
     pub(crate) fn tracked_keys(&self) -> u64 {
         self.machine
