@@ -272,7 +272,7 @@ pub static TABLE: &[Param] = &[
     ),
     Param::new(
         "cxl_optimization",
-        "keep values below min_allocation_size off CPU-less (CXL) nodes under every policy",
+        "keep values below min_allocation_size off CPU-less (CXL) nodes under policies that spread",
         Kind::Switch(field!(cxl_optimization), ENABLED_DISABLED),
     ),
     Param::new(
@@ -452,24 +452,24 @@ pub static TABLE: &[Param] = &[
     ),
     Param::new(
         "composite_lru_stability_count",
-        "times in a row a key must be seen hot before the slow path moves it",
+        "times a far key must be seen hot before the fast path promotes it",
         count!(composite.stability_count: u8, 1, 255),
     ),
     Param::new(
         "composite_lru_hot_candidates_size",
-        "far keys that may wait for the fast path",
+        "far keys that are remembered as seen hot",
         count!(composite.hot_candidates_size: u16, 1, 65_535),
     )
     .unit("keys"),
     Param::new(
         "composite_lru_scan_batch_size",
-        "keys the slow path looks at in one run",
+        "keys that the survey passes in one run at most",
         count!(composite.scan_batch_size: u16, 1, 65_535),
     )
     .unit("keys"),
     Param::new(
         "composite_lru_overload_threshold",
-        "a node used more than this takes no promotions",
+        "share of its time that moving may take on average; above it nothing is promoted",
         Kind::Fraction(field!(composite.overload_threshold), 0.5, 1.0),
     ),
     Param::new(
@@ -480,7 +480,7 @@ pub static TABLE: &[Param] = &[
     .effect(Effect::Inactive("no bandwidth meter exists")),
     Param::new(
         "composite_lru_pressure_threshold",
-        "a node used more than this demotes its coldest keys",
+        "share of watermark_high up to which home takes any hot key; above it only hotter ones",
         Kind::Fraction(field!(composite.pressure_threshold), 0.3, 1.0),
     ),
     Param::new(
