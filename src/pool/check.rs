@@ -83,7 +83,8 @@ impl Owner {
         })
     }
 
-    /// `units = free units + units of the region's slabs and runs`, which lie in it and are its own.
+    /// `units = free units + units of the region's slabs and runs`, which lie in it and are its
+    /// own.
     fn check_regions(&self) -> Result<(), String> {
         let mut used = BTreeMap::<u32, (usize, usize)>::new();
         let mut note = |region: u16, count: usize| {

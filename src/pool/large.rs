@@ -7,14 +7,15 @@
 //!
 //! A large block lies on a **run**, units in a row inside a region, beside slabs; only one bigger
 //! than an eighth of the biggest region of its node (`NodePool::run_max`) has a mapping of its own.
-//! The kernel allows a process 65,530 mappings, so a mapping for each value of 40 KB ends at 2.6 GB.
-//! With runs the number is bounded by construction:
+//! The kernel allows a process 65,530 mappings, so one for each value of 40 KB ends at 2.6 GB. With
+//! runs the number is bounded by construction:
 //!
-//! > `mappings on a node <= regions + bytes of the node / run_max`: some hundreds, and one for 32 MiB
-//! > where the node has more than 16 GiB.
+//! > `mappings on a node <= regions + bytes of the node / run_max`: some hundreds, and one for
+//! > 32 MiB where the node has more than 16 GiB.
 //!
 //! A block takes, and is charged for, the OS pages that it needs, not the units: nobody touches the
-//! tail of the last unit. A freed run keeps its OS pages until [`Owner::trim`], like a slab's units.
+//! tail of the last unit. A freed run keeps its OS pages until [`Owner::trim`], like the units of a
+//! slab.
 //!
 //! Large blocks are the one kind with a header in front: 16 bytes of many thousand. A value that is
 //! freed on a background thread, or read in a forked child, must know how long it is, and which
