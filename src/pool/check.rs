@@ -2,6 +2,7 @@
 
 use super::address::Tenant;
 use super::class::{SizeClass, UNIT};
+use super::large::{Large, Run};
 use super::owner::Owner;
 use super::region::Region;
 use super::slab::{Place, Slab, NO_SLAB};
@@ -29,6 +30,7 @@ impl Owner {
     /// The whole pool.
     pub(super) fn check(&self) -> Result<(), String> {
         self.check_slabs()?;
+        self.check_larges()?;
         self.check_regions()?;
         self.check_tenants()?;
         self.check_overlaps()?;
@@ -62,19 +64,48 @@ impl Owner {
             .try_for_each(|(_, slab)| slab.check(&self.spills))
     }
 
-    /// `units = free units + units of the region's slabs`, which lie in it and are its own.
+    fn live_larges(&self) -> impl Iterator<Item = (u32, &Large)> {
+        let live = |(_, large): &(u32, &Large)| !matches!(large, Large::Vacant);
+        self.larges.iter().filter(live)
+    }
+
+    fn runs(&self) -> impl Iterator<Item = Run> + '_ {
+        self.larges.iter().filter_map(|(_, large)| match large {
+            Large::Run(run) => Some(*run),
+            _ => None,
+        })
+    }
+
+    fn check_larges(&self) -> Result<(), String> {
+        let count = self.live_larges().count();
+        ensure(count == self.larges.count(), || {
+            format!("{count} large blocks, {} records", self.larges.count())
+        })
+    }
+
+    /// `units = free units + units of the region's slabs and runs`, which lie in it and are its
+    /// own.
     fn check_regions(&self) -> Result<(), String> {
         let mut used = BTreeMap::<u32, (usize, usize)>::new();
+        let mut note = |region: u16, count: usize| {
+            let (tenants, units) = used.entry(region.into()).or_default();
+            *tenants += 1;
+            *units += count;
+        };
         for (_, slab) in self.live_slabs() {
             self.check_home(slab)?;
-            let (slabs, units) = used.entry(slab.region.into()).or_default();
-            *slabs += 1;
-            *units += slab.class.rank().units();
+            note(slab.region, slab.class.rank().units());
+        }
+        for run in self.runs() {
+            let region = self.regions.get(run.region.into());
+            let inside = region.is_some_and(|region| region.in_use(run.units()));
+            ensure(inside, || format!("units {:?} are not in use", run.units()))?;
+            note(run.region, run.units().len());
         }
         for (id, region) in self.regions.iter() {
-            let (slabs, units) = used.remove(&id).unwrap_or_default();
-            ensure(slabs == region.slabs, || {
-                format!("region {id}: {slabs} slabs, {} counted", region.slabs)
+            let (tenants, units) = used.remove(&id).unwrap_or_default();
+            ensure(tenants == region.tenants, || {
+                format!("region {id}: {tenants} tenants, {} counted", region.tenants)
             })?;
             ensure(units + region.free_units() == region.units(), || {
                 format!("region {id}: {units} used + free != {}", region.units())
@@ -93,11 +124,9 @@ impl Owner {
             let Some(unit) = region.unit_of(slab.base.addr().get()) else {
                 return false;
             };
-            let mut units = unit..unit + rank.units();
             unit % rank.units() == 0
-                && units.end <= region.units()
                 && region.node() == Some(slab.node)
-                && units.all(|unit| !region.is_free(unit))
+                && region.in_use(unit..unit + rank.units())
         });
         ensure(inside, || {
             format!("slab {:?} is not in its region", slab.base)
@@ -117,14 +146,13 @@ impl Owner {
                 expected += 1;
             }
         }
-        for (id, large) in self.larges.iter() {
-            if let Some(mapping) = &large.mapping {
-                let addr = mapping.base.addr().get();
-                ensure(self.table.get(addr) == Tenant::Large(id), || {
-                    format!("{addr:#x} does not lead to large block {id}")
-                })?;
-                expected += 1;
-            }
+        for (id, large) in self.live_larges() {
+            let found = self.describe(large);
+            let (addr, ..) = found.ok_or_else(|| format!("large block {id} lies nowhere"))?;
+            ensure(self.table.get(addr) == Tenant::Large(id), || {
+                format!("{addr:#x} does not lead to large block {id}")
+            })?;
+            expected += 1;
         }
         let tenants = self.table.tenants();
         ensure(tenants == expected, || {
@@ -207,7 +235,7 @@ impl Owner {
                 .iter()
                 .filter(|(_, region)| region.node() == Some(node))
         };
-        let empty = mine().filter(|(_, region)| region.slabs == 0).count();
+        let empty = mine().filter(|(_, region)| region.tenants == 0).count();
         ensure(empty == books.empty_regions && empty <= 1, || {
             format!(
                 "node {node}: {empty} empty regions, {} counted",
@@ -250,14 +278,12 @@ impl Owner {
             sums.blocks += slab.live() as u64;
             sums.held += slab.class.rank().bytes() as u64;
         }
-        let larges = self
-            .larges
-            .iter()
-            .filter_map(|(_, large)| large.mapping.as_ref());
-        for mapping in larges.filter(|mapping| mapping.node == node) {
-            sums.owned += mapping.len.0;
+        let larges = self.larges.iter();
+        let larges = larges.filter_map(|(_, large)| self.describe(large));
+        for (_, _, extent) in larges.filter(|(_, at, _)| *at == node) {
+            sums.owned += extent.len as u64;
             sums.blocks += 1;
-            sums.held += mapping.len.0;
+            sums.held += extent.len as u64;
         }
         self.mappings(Some(node), &mut |_, _, len| sums.mapped += len as u64);
         sums

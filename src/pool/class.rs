@@ -142,7 +142,7 @@ const _: () = assert!(size_of_class(CLASS_COUNT - 1) == SMALL_MAX);
 const _: () = assert!(size_of::<Row>() == 16, "a row in a quarter of a cache line");
 
 impl SizeClass {
-    /// Blocks of whole OS pages, each in a mapping of its own.
+    /// Blocks of whole OS pages, each on a run of units or in a mapping of its own.
     pub const LARGE: Self = Self(u8::MAX);
 
     /// The class of the smallest block with room for `size` bytes.
@@ -168,7 +168,7 @@ impl SizeClass {
         self.0
     }
 
-    /// Whether blocks of this class are mappings of their own.
+    /// Whether blocks of this class are whole OS pages.
     #[inline]
     #[must_use]
     pub const fn is_large(self) -> bool {

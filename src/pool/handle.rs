@@ -17,7 +17,7 @@
 use super::charge::Charge;
 use super::class::SizeClass;
 use super::gauge::{Gauges, NodeUsage};
-use super::large::HEADER;
+use super::large::{Extent, HEADER};
 use super::owner::{Common, Owner};
 use super::piece::Piece;
 use super::remote_free::{Chain, Key, RemoteStack};
@@ -26,6 +26,10 @@ use crate::ids::{Bytes, NodeId};
 use crate::machine::{os_page, Machine, Mapping};
 use std::cell::{Cell, UnsafeCell};
 use std::ptr::NonNull;
+
+/// A block of at least so many bytes gives its OS pages back on the thread that frees it: for less
+/// the system call is not worth it, as the run may be used again before it is trimmed.
+const DISCARD_ABROAD_MIN: usize = 256 << 10;
 
 /// The bytes of one value on one node: unique, and given back by its owner with
 /// [`PoolHandle::free`]. Its bytes are always initialised: zero, or what an earlier block held.
@@ -42,9 +46,9 @@ unsafe impl Sync for Block {}
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct LargeHeader {
-    /// Bytes of the mapping.
-    len: u64,
-    /// A keyed hash of the address and the length.
+    /// An [`Extent`].
+    extent: u64,
+    /// A keyed hash of the address and the extent.
     seal: u64,
 }
 
@@ -88,7 +92,7 @@ impl Block {
     #[must_use]
     pub fn size(&self) -> usize {
         if self.class().is_large() {
-            self.large_header().len as usize
+            self.extent().len
         } else {
             self.class().size()
         }
@@ -136,25 +140,48 @@ impl Block {
         unsafe { header_ptr(self.0.ptr).read() }
     }
 
-    /// Notes the bytes of the mapping in front of a large block.
-    fn seal_large(&mut self, len: usize, key: Key) {
-        let header = LargeHeader {
-            len: len as u64,
-            seal: large_seal(key, self.0.ptr, len as u64),
-        };
+    fn extent(&self) -> Extent {
+        Extent::decode(self.large_header().extent)
+    }
+
+    fn write_header(&mut self, header: LargeHeader) {
         // SAFETY: the books leave 16 bytes in front of a large block, which nobody else has.
         unsafe { header_ptr(self.0.ptr).write(header) };
     }
 
+    /// Notes in front of a large block where it lies.
+    fn seal_large(&mut self, extent: Extent, key: Key) {
+        let extent = extent.encode();
+        let seal = large_seal(key, self.0.ptr, extent);
+        self.write_header(LargeHeader { extent, seal });
+    }
+
+    fn is_sealed(&self, key: Key) -> bool {
+        let header = self.large_header();
+        header.seal == large_seal(key, self.0.ptr, header.extent)
+    }
+
+    /// Whoever frees the block again, here while it waits to come home or on another thread, finds
+    /// no seal; its size stays readable.
+    fn break_seal(&mut self) {
+        let header = self.large_header();
+        self.write_header(LargeHeader { seal: 0, ..header });
+    }
+
     /// Gives the OS pages of a large block back, all but the first.
     fn discard_pages(&self, machine: &dyn Machine) {
-        let len = self.size();
+        let extent = self.extent();
+        let first = header_ptr(self.0.ptr).cast::<u8>().as_ptr();
+        let Some(base) = NonNull::new(first.wrapping_sub(extent.start())) else {
+            return;
+        };
         let mapping = Mapping {
-            base: header_ptr(self.0.ptr).cast(),
-            len: Bytes::from(len),
+            base,
+            len: Bytes::from(extent.mapping_len()),
             node: self.node(),
         };
-        machine.discard(&mapping, os_page().as_usize()..len);
+        let end = extent.start() + extent.len;
+        machine.discard(&mapping, extent.start() + os_page().as_usize()..end);
     }
 }
 
@@ -163,8 +190,8 @@ fn header_ptr(ptr: NonNull<u8>) -> NonNull<LargeHeader> {
     NonNull::new(header).unwrap_or(ptr).cast()
 }
 
-fn large_seal(key: Key, ptr: NonNull<u8>, len: u64) -> u64 {
-    key.hash(ptr.addr().get() as u64, len)
+fn large_seal(key: Key, ptr: NonNull<u8>, extent: u64) -> u64 {
+    key.hash(ptr.addr().get() as u64, extent)
 }
 
 /// What all copies of a handle share.
@@ -243,8 +270,8 @@ impl PoolHandle {
 
     #[cold]
     fn finish_large(self, mut block: Block) -> Result<Block, OutOfMemory> {
-        let len = self.with_books(|books| books.claimed_size(block.0));
-        block.seal_large(len.ok_or(OutOfMemory)?, self.0.key);
+        let extent = self.with_books(|books| books.extent_of(block.0));
+        block.seal_large(extent.flatten().ok_or(OutOfMemory)?, self.0.key);
         Ok(block)
     }
 
@@ -253,13 +280,33 @@ impl PoolHandle {
     /// free already, is ignored and counted in [`PoolHandle::faults`].
     #[inline]
     pub fn free(self, block: Block) {
+        if block.class().is_large() {
+            return self.free_large(block);
+        }
         if self.with_books(|books| books.free(block.0)).is_none() {
             self.free_abroad(block);
         }
     }
 
     #[cold]
-    fn free_abroad(self, block: Block) {
+    fn free_large(self, mut block: Block) {
+        let freed = self.with_books(|books| {
+            // The books say whether there is a header at all.
+            if books.extent_of(block.0).is_some() {
+                if !block.is_sealed(self.0.key) {
+                    return books.common.gauges.fault();
+                }
+                block.break_seal();
+            }
+            books.free(block.0);
+        });
+        if freed.is_none() {
+            self.free_abroad(block);
+        }
+    }
+
+    #[cold]
+    fn free_abroad(self, mut block: Block) {
         let Common {
             machine,
             gauges,
@@ -267,10 +314,13 @@ impl PoolHandle {
         } = self.0.common;
         let size = block.size();
         if block.class().is_large() {
-            if block.large_header().seal != large_seal(self.0.key, block.0.ptr, size as u64) {
+            if !block.is_sealed(self.0.key) {
                 return gauges.fault();
             }
-            block.discard_pages(*machine);
+            block.break_seal();
+            if size >= DISCARD_ABROAD_MIN {
+                block.discard_pages(*machine);
+            }
         }
         gauges.left_abroad(block.node(), size);
         // SAFETY: the block is ours alone and its right ends here; blocks are at least 16
@@ -319,8 +369,8 @@ impl PoolHandle {
     }
 
     /// Gives back what lies empty: regions beyond one spare a node, and the OS pages of units that
-    /// no slab uses, a bounded number of system calls. Returns the bytes given back; call again
-    /// until there are none.
+    /// nothing lies in, as much as takes a few milliseconds. Returns the bytes given back; call
+    /// again until there are none.
     pub fn trim(self) -> Bytes {
         self.with_books(Owner::trim).unwrap_or(Bytes::ZERO)
     }
@@ -386,7 +436,11 @@ fn thread_token() -> usize {
     // SAFETY: reads one word that the x86-64 ABI promises at fs:0 and that never changes while the
     // thread lives.
     unsafe {
-        std::arch::asm!("mov {}, fs:0", out(reg) token, options(pure, nomem, nostack, preserves_flags));
+        std::arch::asm!(
+            "mov {}, fs:0",
+            out(reg) token,
+            options(pure, nomem, nostack, preserves_flags)
+        );
     }
     token
 }
@@ -476,14 +530,63 @@ mod tests {
 
     #[test]
     fn a_double_free_here_and_abroad_keeps_the_account() {
-        let (bench, block, other) = two_blocks(100);
-        let (twin, pool) = (twin(&block), bench.pool);
-        on_another_thread(|| pool.free(block));
-        pool.free(twin);
+        for size in [100, 100_000, 3_000_000] {
+            let (bench, block, other) = two_blocks(size);
+            let (twin, pool) = (twin(&block), bench.pool);
+            on_another_thread(|| pool.free(block));
+            pool.free(twin);
+            pool.drain(9);
+            assert_eq!(pool.faults(), 1);
+            bench.check();
+            pool.free(other);
+            bench.check_all_home();
+        }
+    }
+
+    #[test]
+    fn a_large_block_that_is_freed_again_abroad_takes_no_pages_from_others() {
+        let (bench, block, other) = two_blocks(200_000);
+        let (first, second, pool) = (twin(&block), twin(&other), bench.pool);
+        pool.free(block);
+        on_another_thread(|| pool.free(other));
         pool.drain(9);
-        assert_eq!(pool.faults(), 1);
-        bench.check();
-        pool.free(other);
+        // The same units, and the old headers under them.
+        let mut small = pool.alloc(20_000, &[node(0)]).unwrap();
+        small.bytes_mut()[16..].fill(5);
+        on_another_thread(|| {
+            pool.free(first);
+            pool.free(second);
+        });
+        assert_eq!(pool.faults(), 2);
+        assert!(small.bytes()[16..].iter().all(|byte| *byte == 5));
+        pool.free(small);
+        bench.check_all_home();
+    }
+
+    #[test]
+    fn only_the_pages_of_the_block_go_back_abroad() {
+        let (bench, mut block, mut other) = two_blocks(250_000);
+        let (mut small, pool) = (bench.pool.alloc(33_000, &[node(0)]).unwrap(), bench.pool);
+        let blocks = [&mut block, &mut other, &mut small];
+        blocks
+            .into_iter()
+            .for_each(|block| block.bytes_mut().fill(5));
+        let big = bench.machine.discarded.load(Relaxed);
+        on_another_thread(|| pool.free(other));
+        assert_eq!(
+            bench.machine.discarded.load(Relaxed),
+            big,
+            "too little to give back"
+        );
+        let other = pool.alloc(262_000, &[node(0)]).unwrap();
+        let size = other.size() as u64;
+        on_another_thread(|| pool.free(other));
+        let given = bench.machine.discarded.load(Relaxed) - big;
+        assert_eq!(given, size - os_page().0);
+        for block in [block, small] {
+            assert!(block.bytes().iter().all(|byte| *byte == 5));
+            pool.free(block);
+        }
         bench.check_all_home();
     }
 
@@ -520,6 +623,21 @@ mod tests {
         let count = wrong.len() as u64;
         wrong.into_iter().for_each(|wrong| bench.pool.free(wrong));
         assert_eq!(bench.pool.faults(), count);
+        let large = bench.pool.alloc(100_000, &[node(0)]).unwrap();
+        for offset in [1, 16, 16 << 10, 64 << 10, 112 << 10] {
+            let ptr = super::super::piece::offset_ptr(large.0.ptr, offset);
+            bench
+                .pool
+                .free(Block(Piece::new(ptr, SizeClass::LARGE, node(0))));
+        }
+        bench
+            .pool
+            .free(Block(Piece::new(large.0.ptr, SizeClass::LARGE, node(1))));
+        bench
+            .pool
+            .free(Block(Piece::new(large.0.ptr, class, node(0))));
+        assert_eq!(bench.pool.faults(), count + 7);
+        bench.pool.free(large);
         bench.check();
         [block, other]
             .into_iter()

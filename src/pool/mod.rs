@@ -2,8 +2,9 @@
 //!
 //! Words, from big to small. A **region** is an aligned mapping bound to one node. It is carved
 //! into **units** of 16 KiB. A **slab** is 1, 4 or 16 units that hold blocks of one **size class**.
-//! A **block** is what a value gets. A **large block** is bigger than the biggest class and has a
-//! mapping of its own. The **owner** is the thread that made the pool: Redis's main thread.
+//! A **block** is what a value gets. A **large block** is bigger than the biggest class: it lies on
+//! a **run** of units, or has a mapping of its own where it is too big for a region. The **owner**
+//! is the thread that made the pool: Redis's main thread.
 //!
 //! ```text
 //!   PoolHandle --> Owner --> node --> bin of a class --> slab record --> block on the node
@@ -41,6 +42,7 @@ mod remote_free;
 mod room;
 mod slab;
 mod supply;
+mod units;
 
 #[cfg(test)]
 mod model;

@@ -13,6 +13,9 @@ const NODE_SHARE: u64 = 64;
 /// A new region is at most this share of those there are: untouched address space stays small, and
 /// the number of mappings grows with the logarithm of the bytes until the biggest size is reached.
 const GROWTH_SHARE: u64 = 8;
+/// A run is at most this share of the biggest region, so that runs leave little of one unused and a
+/// node has few blocks that are bigger.
+const RUN_SHARE: u64 = 8;
 
 /// The slabs of one class on one node that have free blocks.
 #[derive(Clone, Copy)]
@@ -28,7 +31,7 @@ pub(super) struct NodePool {
     bins: [Bin; CLASS_COUNT],
     /// Its regions, oldest first.
     pub(super) regions: Vec<u16>,
-    /// How many of them hold no slab.
+    /// How many of them nothing lies in.
     pub(super) empty_regions: usize,
     /// Bytes of its regions.
     pub(super) region_bytes: Bytes,
@@ -73,10 +76,16 @@ impl NodePool {
         self.bins.get_mut(usize::from(class.as_byte()))
     }
 
-    /// How big the next region should be.
-    pub(super) fn region_want(&self) -> Bytes {
+    /// How big the next region should be, if it is to hold a slab or a run of `need` bytes.
+    pub(super) fn region_want(&self, need: Bytes) -> Bytes {
         let share = power_of_two_below(Bytes(self.region_bytes.0 / GROWTH_SHARE));
-        share.clamp(REGION_MIN, self.region_max)
+        let whole = Bytes(need.0.next_multiple_of(REGION_MIN.0));
+        share.clamp(REGION_MIN, self.region_max).max(whole)
+    }
+
+    /// The biggest run; a block that takes more has a mapping of its own.
+    pub(super) const fn run_max(&self) -> Bytes {
+        Bytes(self.region_max.0 / RUN_SHARE)
     }
 }
 
@@ -89,12 +98,17 @@ mod tests {
         let mut node = NodePool::new(Bytes::mib(1024));
         let mut sizes = Vec::new();
         while node.region_bytes < Bytes::mib(512) {
-            sizes.push(node.region_want());
-            node.region_bytes += node.region_want();
+            sizes.push(node.region_want(Bytes::kib(16)));
+            node.region_bytes += node.region_want(Bytes::kib(16));
         }
         assert_eq!(sizes.first(), Some(&Bytes::mib(2)));
         assert_eq!(sizes.last(), Some(&Bytes::mib(16)));
         assert!(sizes.is_sorted());
-        assert_eq!(NodePool::new(Bytes::ZERO).region_want(), Bytes::mib(2));
+        assert_eq!(node.run_max(), Bytes::mib(2));
+        let small = NodePool::new(Bytes::ZERO);
+        assert_eq!(small.region_want(Bytes(1)), Bytes::mib(2));
+        assert_eq!(small.region_want(Bytes::kib(2049)), Bytes::mib(4));
+        assert_eq!(small.run_max(), Bytes::kib(256));
+        assert_eq!(NodePool::new(Bytes::mib(1 << 20)).run_max(), Bytes::mib(32));
     }
 }

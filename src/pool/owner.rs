@@ -3,22 +3,22 @@
 //! The common path of an allocation is: look the class up, look the node's current slab up, take
 //! its first free bit. The common path of a free asks first whether the block lies in the current
 //! slab of its class, which needs no table; otherwise the address table leads to its slab. Where
-//! slabs and regions come from and go to is in `supply.rs`.
+//! slabs and regions come from and go to is in `supply.rs`, large blocks are in `large.rs`.
 
 use super::address::AddressTable;
 use super::arena::Arena;
 use super::charge::Charge;
-use super::class::{SizeClass, UNIT};
+use super::class::SizeClass;
 use super::gauge::Gauges;
-use super::large::{self, Large};
+use super::large::Large;
 use super::node::NodePool;
-use super::piece::{offset_ptr, Piece};
+use super::piece::Piece;
 use super::region::Region;
 use super::remote_free::{Chain, RemoteStack};
 use super::slab::{Fault, Place, Slab, Spill};
 use super::{address::Tenant, OutOfMemory};
 use crate::ids::{Bytes, NodeId};
-use crate::machine::{Machine, Mapping};
+use crate::machine::Machine;
 use std::ptr::NonNull;
 
 /// Foreign frees brought home before an allocation gives a node up: a tenth of a millisecond where
@@ -134,15 +134,6 @@ impl Owner {
         self.slabs.get_mut(current)?.take(&mut self.spills)
     }
 
-    fn serve_large(&mut self, size: usize, node: NodeId) -> Option<(NonNull<u8>, usize)> {
-        let len = large::mapping_len(size)?;
-        if !self.common.gauges.node(node).allows(len) {
-            return None;
-        }
-        let (base, len) = self.map_large(node, Bytes::from(len)).ok()?;
-        Some((offset_ptr(base, large::HEADER), len.as_usize()))
-    }
-
     #[inline]
     fn count_out(&mut self, node: NodeId, bytes: usize) {
         self.common.gauges.node(node).take(bytes);
@@ -206,8 +197,7 @@ impl Owner {
         if !piece.class().is_large() {
             return piece.class().size();
         }
-        let found = self.large_at(piece);
-        found.map_or(0, |(_, mapping)| mapping.len.as_usize())
+        self.extent_of(piece).map_or(0, |extent| extent.len)
     }
 
     /// Takes a block back into its slab or its mapping; its bytes.
@@ -252,20 +242,8 @@ impl Owner {
     }
 
     fn put_large(&mut self, piece: Piece) -> Result<usize, Fault> {
-        let (id, _) = self.large_at(piece).ok_or(Fault::ForeignPointer)?;
-        let bytes = self.unmap_large(id).ok_or(Fault::ForeignPointer)?;
-        Ok(self.count_in(piece.node(), bytes.as_usize()))
-    }
-
-    /// The large block that starts at the piece.
-    fn large_at(&self, piece: Piece) -> Option<(u32, &Mapping)> {
-        let addr = piece.addr();
-        let Tenant::Large(id) = self.table.get(addr) else {
-            return None;
-        };
-        let mapping = self.larges.get(id)?.mapping.as_ref()?;
-        let starts = addr % UNIT == large::HEADER && mapping.node == piece.node();
-        starts.then_some((id, mapping))
+        let bytes = self.take_large(piece).ok_or(Fault::ForeignPointer)?;
+        Ok(self.count_in(piece.node(), bytes))
     }
 
     #[inline]
@@ -284,10 +262,10 @@ impl Owner {
             .regions
             .iter()
             .filter_map(|(_, region)| region.mapping());
-        let larges = self
-            .larges
-            .iter()
-            .filter_map(|(_, large)| large.mapping.as_ref());
+        let larges = self.larges.iter().filter_map(|(_, large)| match large {
+            Large::Mapped(mapping) => Some(mapping),
+            _ => None,
+        });
         for mapping in regions.chain(larges) {
             if node.is_none_or(|node| node == mapping.node) {
                 visit(

@@ -62,8 +62,8 @@ impl Room {
         self.credit = Bytes::ZERO;
     }
 
-    /// The pool gave that much back: it may be mapped again without asking, and what was refused may
-    /// be there now.
+    /// The pool gave that much back: it may be mapped again without asking, and what was refused
+    /// may be there now.
     pub(super) fn give_back(&mut self, amount: Bytes) {
         self.credit += amount;
         self.reconsider();

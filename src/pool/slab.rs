@@ -189,7 +189,8 @@ impl Slab {
         offset_ptr(self.base, (word * 64 + bit) * self.class.size())
     }
 
-    /// How far an address lies behind the slab's base: beyond the slab's end where it lies elsewhere.
+    /// How far an address lies behind the slab's base: beyond the slab's end where it lies
+    /// elsewhere.
     #[inline]
     pub(super) fn offset_of(&self, addr: usize) -> usize {
         addr.wrapping_sub(self.base.addr().get())

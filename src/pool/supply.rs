@@ -1,4 +1,4 @@
-//! Where slabs, regions and large mappings come from, and where they go when they are empty.
+//! Where slabs, units and regions come from, and where they go when they are empty.
 //!
 //! Every step that may fail comes before the first one that shows, or is undone: an allocation
 //! that fails leaves the books as they were. Invariants:
@@ -10,19 +10,21 @@
 
 use super::address::Tenant;
 use super::class::{Rank, SizeClass, UNIT};
-use super::large::Large;
 use super::owner::Owner;
-use super::region::Region;
+use super::region::{Chore, Region};
 use super::slab::{Place, Slab, NO_SLAB};
 use super::OutOfMemory;
 use crate::ids::{Bytes, NodeId};
 use crate::machine::Mapping;
+use std::ops::Range;
 use std::ptr::NonNull;
 
 /// Regions start at multiples of a huge page.
 const REGION_ALIGN: Bytes = Bytes::mib(2);
 /// System calls that one [`Owner::trim`] makes to give OS pages back.
-const TRIM_RUNS_MAX: usize = 256;
+const TRIM_CALLS_MAX: usize = 256;
+/// And the most that it gives back within regions: the kernel takes some milliseconds for it.
+const TRIM_BYTES_MAX: Bytes = Bytes::mib(128);
 
 impl Owner {
     /// Gives the bin a current slab with a free block.
@@ -46,34 +48,48 @@ impl Owner {
         }
     }
 
-    /// An empty slab, from the units of a region, of a new region, or of what other classes left.
+    /// An empty slab.
     fn new_slab(&mut self, node: NodeId, class: SizeClass) -> Option<u32> {
         let rank = class.rank();
-        let found = self.carve(node, rank).or_else(|| {
-            // Where no region is to be had, asking for one may still have freed units.
-            self.add_region(node, Bytes::from(rank.bytes())).ok();
-            self.carve(node, rank)
-        });
-        let (region, unit) = found?;
+        let bytes = Bytes::from(rank.bytes());
+        let (region, unit) = self.carve(node, bytes, |region| region.take_slab(rank))?;
         let opened = self.open_slab(node, class, region, unit);
         if opened.is_err() {
-            self.put_units(node, region, unit, rank);
+            self.put_units(node, region, unit..unit + rank.units());
         }
         opened.ok()
     }
 
-    /// Units for one slab, from a region in use before an empty one.
-    fn carve(&mut self, node: NodeId, rank: Rank) -> Option<(u16, usize)> {
+    /// What `take` takes, `bytes` of units: from a region, a new region, or what others left.
+    pub(super) fn carve(
+        &mut self,
+        node: NodeId,
+        bytes: Bytes,
+        take: impl Fn(&mut Region) -> Option<usize>,
+    ) -> Option<(u16, usize)> {
+        self.carve_from_regions(node, &take).or_else(|| {
+            // Where no region is to be had, asking for one may still have freed units.
+            self.add_region(node, bytes).ok();
+            self.carve_from_regions(node, &take)
+        })
+    }
+
+    /// The same from a region in use before an empty one.
+    fn carve_from_regions(
+        &mut self,
+        node: NodeId,
+        take: impl Fn(&mut Region) -> Option<usize>,
+    ) -> Option<(u16, usize)> {
         let books = self.nodes.get_mut(node.index())?;
         for want_empty in [false, true] {
             for &id in &books.regions {
                 let Some(region) = self.regions.get_mut(id.into()) else {
                     continue;
                 };
-                if (region.slabs == 0) != want_empty {
+                if (region.tenants == 0) != want_empty {
                     continue;
                 }
-                if let Some(unit) = region.take(rank) {
+                if let Some(unit) = take(region) {
                     books.empty_regions -= usize::from(want_empty);
                     return Some((id, unit));
                 }
@@ -135,7 +151,7 @@ impl Owner {
         let region = self.regions.get(slab.region.into());
         let unit = region.and_then(|region| region.unit_of(slab.base.addr().get()));
         if let Some(unit) = unit {
-            self.put_units(slab.node, slab.region, unit, rank);
+            self.put_units(slab.node, slab.region, unit..unit + rank.units());
         }
     }
 
@@ -157,12 +173,13 @@ impl Owner {
         }
     }
 
-    fn put_units(&mut self, node: NodeId, region: u16, unit: usize, rank: Rank) {
+    /// Gives units back to their region.
+    pub(super) fn put_units(&mut self, node: NodeId, region: u16, units: Range<usize>) {
         let Some(books) = self.regions.get_mut(region.into()) else {
             return;
         };
-        books.put(unit, rank);
-        if books.slabs == 0 {
+        books.put(units);
+        if books.tenants == 0 {
             if let Some(books) = self.nodes.get_mut(node.index()) {
                 books.empty_regions += 1;
                 books.room.reconsider();
@@ -212,7 +229,7 @@ impl Owner {
             .nodes
             .get(node.index())
             .ok_or(OutOfMemory)?
-            .region_want();
+            .region_want(need);
         let mut len = self.room_for(node, want, need)?;
         loop {
             len = Bytes(len.0 - len.0 % UNIT as u64);
@@ -225,7 +242,12 @@ impl Owner {
     }
 
     /// Asks for room; where there is none, first gives back what lies empty on that node.
-    fn room_for(&mut self, node: NodeId, want: Bytes, need: Bytes) -> Result<Bytes, OutOfMemory> {
+    pub(super) fn room_for(
+        &mut self,
+        node: NodeId,
+        want: Bytes,
+        need: Bytes,
+    ) -> Result<Bytes, OutOfMemory> {
         let machine = self.common.machine;
         let books = self.nodes.get_mut(node.index()).ok_or(OutOfMemory)?;
         if books.room.is_refused(need) {
@@ -256,7 +278,8 @@ impl Owner {
         }
     }
 
-    fn refuse<T>(&mut self, node: NodeId, amount: Bytes) -> Result<T, OutOfMemory> {
+    /// The machine had no such amount after all.
+    pub(super) fn refuse<T>(&mut self, node: NodeId, amount: Bytes) -> Result<T, OutOfMemory> {
         if let Some(books) = self.nodes.get_mut(node.index()) {
             books.room.refuse(amount);
         }
@@ -291,7 +314,7 @@ impl Owner {
     }
 
     /// A mapping whose first `covered` bytes have entries in the address table.
-    fn map(
+    pub(super) fn map(
         &mut self,
         node: NodeId,
         len: Bytes,
@@ -309,7 +332,8 @@ impl Owner {
         Ok(mapping)
     }
 
-    fn unmap(&mut self, mapping: Mapping) {
+    /// Gives a mapping back to the machine.
+    pub(super) fn unmap(&mut self, mapping: Mapping) {
         self.common
             .gauges
             .node(mapping.node)
@@ -343,7 +367,7 @@ impl Owner {
         let is_empty = |id: u16| {
             self.regions
                 .get(id.into())
-                .is_some_and(|region| region.slabs == 0)
+                .is_some_and(|region| region.tenants == 0)
         };
         let mut empty = books
             .regions
@@ -367,52 +391,21 @@ impl Owner {
         len
     }
 
-    /// A mapping for one large block; its base and its bytes.
-    pub(super) fn map_large(
-        &mut self,
-        node: NodeId,
-        len: Bytes,
-    ) -> Result<(NonNull<u8>, Bytes), OutOfMemory> {
-        self.room_for(node, len, len)?;
-        let id = self.larges.insert(Large::default())?;
-        // One entry for the first unit is enough: a large block is known by its start.
-        let Ok(mapping) = self.map(node, len, Bytes::from(UNIT), Bytes(1)) else {
-            self.larges.remove(id);
-            return self.refuse(node, len);
-        };
-        let (base, len) = (mapping.base, mapping.len);
-        self.table.set(base.addr().get(), Tenant::Large(id));
-        self.common.gauges.node(node).held.add(len.0);
-        if let Some(place) = self.larges.get_mut(id) {
-            place.mapping = Some(mapping);
-        }
-        Ok((base, len))
-    }
-
-    /// Gives a large block's mapping back; its bytes.
-    pub(super) fn unmap_large(&mut self, id: u32) -> Option<Bytes> {
-        let mapping = self.larges.remove(id)?.mapping?;
-        let len = mapping.len;
-        self.table.set(mapping.base.addr().get(), Tenant::Nothing);
-        self.common.gauges.node(mapping.node).held.sub(len.0);
-        self.unmap(mapping);
-        Some(len)
-    }
-
     /// Gives back what lies empty: current slabs without blocks, empty regions beyond one a node,
-    /// and the OS pages of units that slabs left, a bounded number of runs a call. Returns the
-    /// bytes; none when there is no more to give.
+    /// and the OS pages of units that slabs and runs left, a bounded number of calls and bytes.
+    /// Returns the bytes; none when there is no more to give.
     pub(super) fn trim(&mut self) -> Bytes {
         let mut bytes = Bytes::ZERO;
         for node in (0..self.nodes.len()).filter_map(NodeId::new) {
             self.release_empty_currents(node);
             bytes += self.unmap_empty(node, 1);
         }
-        let mut runs_left = TRIM_RUNS_MAX;
+        let mut chore = Chore {
+            calls: TRIM_CALLS_MAX,
+            units: TRIM_BYTES_MAX.as_usize() / UNIT,
+        };
         for region in self.regions.iter_mut() {
-            let (runs, given) = region.discard_dirty(self.common.machine, runs_left);
-            runs_left -= runs;
-            bytes += given;
+            bytes += region.discard_dirty(self.common.machine, &mut chore);
         }
         bytes
     }
