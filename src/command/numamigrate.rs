@@ -171,6 +171,9 @@ fn db(call: &Call<'_>, node: &[u8]) -> Done {
 impl Call<'_> {
     /// Starts a background pass and replies; the one that runs is named in the error.
     pub(super) fn start_pass(&self, task: Task) -> Done {
+        if !self.server.config().enabled && !matches!(task, Task::Release { .. }) {
+            return Err(Fail::text("Switched off by numa-enabled no: nothing moves"));
+        }
         let started = self.server.works.with(|works| works.background.start(task));
         match started.ok_or_else(Fail::busy)? {
             Ok(()) => {

@@ -101,7 +101,7 @@ impl SetError {
             Self::NotInThisVersion { param, reason } => {
                 let only = param.default_text();
                 format!(
-                    "{} takes only {only}: {reason}, not in this version",
+                    "{} takes only {only} in this version: {reason}",
                     named(param)
                 )
             }

@@ -678,7 +678,7 @@ pub(super) mod tests {
             (
                 "native_keys",
                 &["manage"],
-                "native_keys takes only off: native keys are not placed yet, not in this version",
+                "native_keys takes only off in this version: native keys are not placed yet",
             ),
         ];
         let (mut config, mut origins) = loaded("", "").unwrap();

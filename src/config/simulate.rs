@@ -6,9 +6,9 @@ use crate::machine::SimNode;
 
 /// What the text must look like, for error texts.
 pub(super) const EXPECTED: &str = "<node>:<bytes>:<latency_ns>[:cpuless][,...]: nodes 0 to 63 \
-     once each, 1mb or more, 1 to 1000000 ns, one node at least with CPUs; or empty for none";
+     once each, 64kb or more, 1 to 1000000 ns, one node at least with CPUs; or empty for none";
 
-const CAPACITY_MIN: Bytes = Bytes::mib(1);
+const CAPACITY_MIN: Bytes = Bytes::kib(64);
 const CAPACITY_MAX: Bytes = Bytes(1 << 50);
 const LATENCY_NS_MAX: i128 = 1_000_000;
 

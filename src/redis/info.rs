@@ -152,6 +152,7 @@ fn heat_fields(server: &'static Server, works: &Works, out: &mut Vec<Field>) {
         let keys = works.survey.keys_of_level(level);
         out.push(number(format!("hotness_{}_keys", level.get()), keys));
     }
+    out.push(number("surveys", works.survey.finished()));
     out.push(number("survey_age_ms", works.survey_age_ms().unwrap_or(0)));
 }
 

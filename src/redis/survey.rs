@@ -24,6 +24,7 @@ pub(crate) struct Survey {
     under_way: BTreeMap<NodeId, Row>,
     whole: BTreeMap<NodeId, Row>,
     finished_ms: Option<u64>,
+    finished: u64,
 }
 
 impl Survey {
@@ -40,6 +41,7 @@ impl Survey {
     pub(crate) fn finish(&mut self, now_ms: u64) {
         self.whole = std::mem::take(&mut self.under_way);
         self.finished_ms = Some(now_ms);
+        self.finished += 1;
     }
 
     /// The walk begins again before its end.
@@ -50,6 +52,11 @@ impl Survey {
     /// The last whole census.
     pub(crate) fn rows(&self) -> impl Iterator<Item = (NodeId, &Row)> {
         self.whole.iter().map(|(node, row)| (*node, row))
+    }
+
+    /// How many whole censuses there were; before the first, every count of keys is 0.
+    pub(crate) fn finished(&self) -> u64 {
+        self.finished
     }
 
     /// When it was finished, in ms since the load.
