@@ -72,11 +72,4 @@ impl Survey {
         };
         self.whole.values().map(of_level).sum()
     }
-
-    /// Keys of a node, over all levels.
-    pub(crate) fn keys_of_node(&self, node: NodeId) -> u64 {
-        self.whole
-            .get(&node)
-            .map_or(0, |row| row.iter().map(|cell| cell.keys).sum())
-    }
 }

@@ -37,7 +37,7 @@ pub(super) enum Extent {
     /// Slices until that time, in microseconds of the view's clock; not more than once around, and
     /// not more keys than a batch.
     Until(u64),
-    /// That many keys.
+    /// That many keys, from the beginning again where the end comes first.
     Keys(usize),
 }
 
@@ -97,7 +97,9 @@ impl Survey {
         cooling: &Recent<()>,
     ) -> usize {
         let params = view.params();
-        let mut scanned = 0;
+        // A number of keys that a user asked for is not cut short by the end of the keyspace.
+        let wraps_max = u32::from(matches!(extent, Extent::Keys(_)));
+        let (mut scanned, mut wraps) = (0, 0);
         loop {
             let count = slice_keys(extent, scanned, &params, view.now_us());
             if count == 0 {
@@ -110,7 +112,8 @@ impl Survey {
                 }
             });
             scanned += step.scanned;
-            if step.scanned == 0 || step.wrapped {
+            wraps += u32::from(step.wrapped);
+            if wraps > wraps_max || (step.scanned == 0 && !step.wrapped) {
                 return scanned;
             }
         }
