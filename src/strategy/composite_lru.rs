@@ -407,10 +407,14 @@ mod tests {
 
     #[test]
     fn one_wrong_thing_keeps_a_key_where_it_is() {
-        let spoil: [fn(&mut Sim); 6] = [
+        let spoil: [fn(&mut Sim); 7] = [
             |sim| sim.params.auto_migrate_enabled = false,
             |sim| sim.keys[0].as_mut().unwrap().pinned = true,
             |sim| sim.keys[1].as_mut().unwrap().pinned = true,
+            |sim| {
+                sim.usage[0].limit = Bytes::mib(100);
+                sim.keys[1].as_mut().unwrap().bytes = Bytes::mib(5);
+            },
             |sim| sim.usage[1].limit = sim.usage[1].used,
             |sim| sim.usage.truncate(1),
             |sim| sim.usage[0].limit = Bytes::ZERO,

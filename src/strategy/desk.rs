@@ -5,6 +5,10 @@ use super::{Params, Plan, View};
 use crate::ids::{Bytes, NodeId};
 use crate::migrate::{Budget, KeyInfo, KeyRef, Move, Usage, Why};
 
+/// The largest value that is moved unasked. A value moves in one piece, while the server waits: at
+/// some GB a second a larger one would hold it for more than a millisecond.
+const VALUE_BYTES_MAX: Bytes = Bytes::mib(4);
+
 /// A key with what was just seen of it.
 pub(super) type Seen = (KeyRef, KeyInfo);
 
@@ -76,9 +80,10 @@ impl<'a> Desk<'a> {
         self.ledger.far_with_room(bytes)
     }
 
-    /// A key that is not pinned, as it is now.
+    /// A key that may be moved unasked, as it is now.
     pub(super) fn look(&mut self, key: &KeyRef) -> Option<KeyInfo> {
-        self.view.look(key).filter(|info| !info.pinned)
+        let movable = |info: &KeyInfo| !info.pinned && info.bytes <= VALUE_BYTES_MAX;
+        self.view.look(key).filter(movable)
     }
 
     /// Plans to move a key.
