@@ -18,11 +18,8 @@ proc wait_for_pass {} {
 # Waits until the walk has seen every key twice from here on: its last whole census is then of
 # what is there now.
 proc wait_for_survey {} {
-    for {set round 0} {$round < 2} {incr round} {
-        set age [status_of survey_age_ms]
-        numa_wait 20 {[status_of survey_age_ms] < $age || $age == -1} "a whole survey"
-        after 20
-    }
+    set surveys [numa_info numa_surveys]
+    numa_wait 40 {[numa_info numa_surveys] >= $surveys + 2} "two whole surveys"
 }
 
 proc heatmap_sums {} {

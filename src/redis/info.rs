@@ -48,6 +48,10 @@ pub(crate) fn fields(server: &'static Server) -> Vec<Field> {
             "drift_bytes",
             server.verifier.with(|v| v.drift().0).unwrap_or(0),
         ),
+        number(
+            "drift_returned_bytes",
+            server.verifier.with(|v| v.returned().0).unwrap_or(0),
+        ),
         number("tracking_bytes", server.tracking_bytes()),
         number("pool_faults", server.pool.faults()),
         number("panics_caught", panics_caught()),

@@ -66,6 +66,11 @@ impl DbCursor {
 }
 
 impl Cursors {
+    /// The endless walk begins anew; a pass goes on where it is.
+    pub(crate) fn restart_survey(&mut self) {
+        self.survey = DbCursor::default();
+    }
+
     fn of(&mut self, id: CursorId) -> &mut DbCursor {
         match id {
             CursorId::Survey => &mut self.survey,

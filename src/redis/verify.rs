@@ -40,6 +40,7 @@ pub(crate) struct Verifier {
     spans: Vec<Span>,
     under_way: Count,
     whole: Count,
+    returned: Bytes,
 }
 
 impl Verifier {
@@ -51,6 +52,11 @@ impl Verifier {
     /// Bytes that lie on another node than believed.
     pub(crate) fn drift(&self) -> Bytes {
         self.whole.drift
+    }
+
+    /// Bytes that were brought back to their node so far.
+    pub(crate) fn returned(&self) -> Bytes {
+        self.returned
     }
 
     /// Asks about the next OS pages, at most `pages_max`.
@@ -96,8 +102,16 @@ impl Verifier {
         }
         spilled.truncate(BRING_PAGES);
         if !spilled.is_empty() && server.has_room(believed, BRING_ROOM) {
-            server.machine.bring(&spilled, believed);
+            self.bring(server, believed, &spilled);
         }
+    }
+
+    fn bring(&mut self, server: &Server, believed: NodeId, spilled: &[usize]) {
+        server.machine.bring(spilled, believed);
+        let mut answers = vec![Residency::Unknown; spilled.len()];
+        server.machine.residency(spilled, &mut answers);
+        let back = |answer: &&Residency| **answer == Residency::On(believed);
+        self.returned += Bytes(os_page().0 * answers.iter().filter(back).count() as u64);
     }
 }
 

@@ -161,6 +161,7 @@ impl Works {
     /// never let it end.
     pub(crate) fn keyspace_changed(&mut self) {
         self.survey.abandon();
+        self.cursors.restart_survey();
     }
 
     /// One tick; false when a newer timer runs.
