@@ -4,14 +4,17 @@
 //! replicas hold, so it is a write: watchers are told, and `NUMA CONVERT` goes to replicas and the
 //! AOF. In the background that would break a paused server, so a release waits while it is.
 
+use super::numa_key::{AnyKey, Holds};
 use super::raw::{Ctx, KeyKind, Mode, Name};
-use super::string_key::{Holds, StringKey};
+use super::string_key::StringKey;
 use crate::ids::Bytes;
 use crate::migrate::Outcome;
 use crate::pool::OutOfMemory;
+use crate::value::Value;
 
 /// Turns a NUMA value into a native one. Nothing but the caller replicates it: [`replicate`].
-pub(crate) fn to_native(ctx: Ctx<'_>, open: &StringKey<'_>) -> Outcome {
+pub(crate) fn to_native(ctx: Ctx<'_>, open: AnyKey<'_>) -> Outcome {
+    let open = StringKey::from(open);
     match open.holds() {
         Holds::Nothing => return Outcome::Missing,
         Holds::Other => return Outcome::AlreadyThere,
@@ -42,8 +45,9 @@ pub(crate) fn to_native(ctx: Ctx<'_>, open: &StringKey<'_>) -> Outcome {
 ///
 /// # Errors
 /// [`OutOfMemory`]: the key is as it was.
-pub(crate) fn to_numa(ctx: Ctx<'_>, open: &StringKey<'_>) -> Result<Outcome, OutOfMemory> {
-    match open.kind() {
+pub(crate) fn to_numa(ctx: Ctx<'_>, open: AnyKey<'_>) -> Result<Outcome, OutOfMemory> {
+    let open = StringKey::from(open);
+    match open.any().kind() {
         KeyKind::Empty => return Ok(Outcome::Missing),
         KeyKind::NativeString => {}
         KeyKind::NativeOther => return Ok(Outcome::Unsupported),
