@@ -56,6 +56,7 @@ const UNSAFE_FILES: &[&str] = &[
     "redis/raw/io.rs",
     "redis/raw/key.rs",
     "redis/raw/mod.rs",
+    "redis/raw/native.rs",
     "redis/raw/report.rs",
     "redis/raw/scan.rs",
     "redis/raw/setup.rs",

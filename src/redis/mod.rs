@@ -7,6 +7,7 @@
 //! string_key what only strings are asked             types       the table of the types
 //! pulse      what an access costs                    steering    where new bytes go
 //! reach      the keyspace as lower floors see it     works       what runs on the timer
+//! slices     big values under way                    convert     from plane to plane
 //! ```
 
 #[cfg(not(test))]
@@ -31,6 +32,7 @@ mod pulse;
 pub(crate) mod raw;
 mod reach;
 pub(crate) mod server;
+pub(crate) mod slices;
 mod steering;
 pub(crate) mod string_key;
 mod survey;

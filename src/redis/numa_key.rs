@@ -64,6 +64,33 @@ impl<'c> AnyKey<'c> {
         }
     }
 
+    /// The key's name.
+    pub(crate) fn name(&self) -> Name<'c> {
+        self.name
+    }
+
+    /// The open key, for what is the same for every type.
+    pub(crate) fn key(&self) -> &Key<'c> {
+        &self.key
+    }
+
+    /// Sets the time to live of what lies here now, whoever put it there: a command that was run
+    /// in between leaves the handle behind.
+    pub(crate) fn set_expiry(&self, at: Option<i64>) {
+        if at.is_some() {
+            self.ctx.open(self.name, Mode::Quiet).set_expiry(at);
+        }
+    }
+
+    /// Takes the value out of the key and leaves an empty one there, which the caller replaces.
+    pub(super) fn take_out<V: NumaType>(&self) -> Option<Result<V, OutOfMemory>> {
+        let mut held = Held::<V>::of(self)?;
+        let value = held.value.as_mut()?;
+        let (pool, heat) = (self.server.pool, value.heat());
+        let order = self.server.order_for(0, self.name.bytes());
+        Some(V::empty(pool, &order, heat).map(|empty| std::mem::replace(value, empty)))
+    }
+
     /// Looks at the NUMA value, if one lies here. Its heat is not touched.
     pub(crate) fn look<R>(&self, work: impl FnOnce(&dyn Value) -> R) -> Option<R> {
         let kind = self.numa_kind()?;
@@ -233,7 +260,7 @@ impl<'c, V: NumaType> TypedKey<'c, V> {
         server.make_value(self.name().bytes(), size, node, make)
     }
 
-    /// Changes the value, or makes one where there is nothing: `work` gets an empty one of `new`,
+    /// Changes the value, or makes one where there is nothing: `work` gets an empty one,
     /// placed as one of about `size` bytes, which is put in place once `work` has succeeded.
     ///
     /// # Errors
@@ -242,7 +269,6 @@ impl<'c, V: NumaType> TypedKey<'c, V> {
     pub(crate) fn edit_or_create<R>(
         &self,
         size: usize,
-        new: impl FnOnce(&[NodeId], Heat) -> Result<V, OutOfMemory>,
         work: impl FnOnce(&mut V, &[NodeId]) -> Result<R, OutOfMemory>,
     ) -> Result<R, OutOfMemory> {
         if self.value().is_some() {
@@ -250,7 +276,7 @@ impl<'c, V: NumaType> TypedKey<'c, V> {
         }
         let mut result = None;
         let mut made = self.make(size, None, |order, heat| {
-            let mut made = new(order, heat)?;
+            let mut made = V::empty(self.any.server.pool, order, heat)?;
             result = Some(work(&mut made, order)?);
             Ok(made)
         })?;

@@ -4,13 +4,14 @@
 //! is said once, for a `V` that the server's pointer is known to lead to.
 
 use super::callbacks as entry;
+use super::numa_key::AnyKey;
 use super::raw::Delivered;
 use super::raw::{Ctx, Digest, Io, LogLevel, Name};
 use super::server::{server, Server};
-use crate::heat::Clock;
+use crate::heat::{Clock, Heat};
 use crate::ids::NodeId;
 use crate::migrate::Kind;
-use crate::pool::PoolHandle;
+use crate::pool::{OutOfMemory, PoolHandle};
 use crate::value::{codec, raw};
 use crate::value::{BadPayload, Landing, Sink, Source, Value};
 use redis_module::raw::{RedisModuleType, RedisModuleTypeMethods};
@@ -42,6 +43,24 @@ pub(crate) trait NumaType: Value + 'static {
     /// Adds the value to DEBUG DIGEST: its content alone, so that equal data has equal digests
     /// wherever it lies, however hot it is, and in whatever order it came.
     fn digest(&self, digest: Digest<'_>);
+
+    /// Makes the stock value of the same content at a key that holds nothing; false where the
+    /// server would not. Gives no event where the server's API allows that, and replicates nothing.
+    fn to_native(&self, ctx: Ctx<'_>, key: &AnyKey<'_>) -> bool;
+
+    /// Makes a value of what a stock value of its kind holds; nothing where the server would not
+    /// show it.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: nothing was made.
+    fn from_native(
+        ctx: Ctx<'_>,
+        key: &AnyKey<'_>,
+        order: &[NodeId],
+        heat: Heat,
+    ) -> Result<Option<Self>, OutOfMemory>
+    where
+        Self: Sized;
 }
 
 /// What the server calls for a value of the type.

@@ -8,6 +8,7 @@
 use super::numa_key::AnyKey;
 use super::raw::{thread_cpu_ns, Ctx, Key, KeyKind, Mode, Name, ServerCursor};
 use super::server::Server;
+use super::slices::{Slices, SLICE_BYTES};
 use super::survey::Survey;
 use super::types::with_any;
 use crate::config::Config;
@@ -18,6 +19,7 @@ use crate::migrate::{
     carry_out, Budget, CursorId, KeyInfo, KeyRef, Keyspace, Kind, MoveStats, Outcome, Plane,
     Report, ScanStep, Usage,
 };
+use crate::pool::OutOfMemory;
 use crate::strategy::{Engine, Params, Plan, View};
 use crate::value::Value;
 use std::time::Instant;
@@ -86,6 +88,7 @@ pub(crate) struct Reach<'c> {
     pub(crate) server: &'static Server,
     pub(crate) cursors: &'c mut Cursors,
     pub(crate) survey: &'c mut Survey,
+    pub(crate) slices: &'c mut Slices,
     pub(crate) stats: &'c mut MoveStats,
     pub(crate) config: &'c Config,
     pub(crate) started: Instant,
@@ -118,12 +121,38 @@ impl Reach<'_> {
         self.copy_to(key, to)
     }
 
-    /// Copies a key's value to a node, even to the one it is believed to lie on.
+    /// Copies a key's value to a node, even to the one it is believed to lie on: its first slice
+    /// now, the rest in the ticks to come.
     pub(crate) fn copy_to(&mut self, key: &KeyRef, to: NodeId) -> Outcome {
-        let copied = self.at(key, |open| {
-            refusal(&open).unwrap_or_else(|| copy(&open, to))
+        let moved = self.at(key, |open| match refusal(&open) {
+            Some(outcome) => (outcome, true),
+            None => copy(&open, to),
         });
-        copied.unwrap_or(Outcome::Missing)
+        let (outcome, done) = moved.unwrap_or((Outcome::Missing, true));
+        if done {
+            self.slices.forget(key);
+        } else {
+            self.slices.push(key, to);
+        }
+        outcome
+    }
+
+    /// Goes on with what is under way.
+    pub(crate) fn continue_slices(&mut self, left: &mut Budget) {
+        while !left.is_exhausted() {
+            let Some((key, to)) = self.slices.pop() else {
+                break;
+            };
+            let begun = Instant::now();
+            let mut moved = Bytes::ZERO;
+            if let Outcome::Moved { bytes } = self.copy_to(&key, to) {
+                moved = bytes;
+            }
+            let spent_us = begun.elapsed().as_micros() as u64;
+            self.stats.measure(0, moved, spent_us);
+            left.spend_time(spent_us);
+            left.bytes -= moved;
+        }
     }
 
     /// The memory of the value at a key: each block's first byte and length.
@@ -206,14 +235,16 @@ impl Keyspace for Reach<'_> {
     }
 
     fn relocate(&mut self, key: &KeyRef, to: NodeId) -> Outcome {
-        let moved = self.at(key, |open| {
-            refusal(&open).unwrap_or_else(|| relocate(&open, to))
-        });
-        moved.unwrap_or(Outcome::Missing)
+        let held_back = self.at(key, |open| refusal(&open).or_else(|| stays(&open, to)));
+        match held_back {
+            None => Outcome::Missing,
+            Some(Some(outcome)) => outcome,
+            Some(None) => self.copy_to(key, to),
+        }
     }
 
     fn release(&mut self, key: &KeyRef) -> Outcome {
-        let released = self.at(key, |open| super::convert::to_native(self.ctx, open));
+        let released = self.at(key, |open| super::convert::to_native(self.ctx, &open));
         released.unwrap_or(Outcome::Missing)
     }
 
@@ -270,22 +301,25 @@ impl Keyspace for Reach<'_> {
     }
 }
 
-fn relocate(open: &AnyKey<'_>, to: NodeId) -> Outcome {
+/// Why a value stays where it is, if it does.
+fn stays(open: &AnyKey<'_>, to: NodeId) -> Option<Outcome> {
     match open.look(|value| (value.node(), value.pinned())) {
-        None => Outcome::Missing,
-        Some((node, _)) if node == to => Outcome::AlreadyThere,
-        Some((_, true)) => Outcome::Pinned,
-        Some(_) => copy(open, to),
+        None => Some(Outcome::Missing),
+        Some((node, _)) if node == to => Some(Outcome::AlreadyThere),
+        Some((_, true)) => Some(Outcome::Pinned),
+        Some(_) => None,
     }
 }
 
-fn copy(open: &AnyKey<'_>, to: NodeId) -> Outcome {
-    match open.relocate(to, usize::MAX) {
-        Some(Ok(step)) => Outcome::Moved {
-            bytes: Bytes::from(step.bytes),
-        },
-        Some(Err(_)) => Outcome::NoRoom,
-        None => Outcome::Busy,
+/// Moves a slice; whether that was the last one.
+fn copy(open: &AnyKey<'_>, to: NodeId) -> (Outcome, bool) {
+    match open.relocate(to, SLICE_BYTES) {
+        Some(Ok(step)) => {
+            let bytes = Bytes::from(step.bytes);
+            (Outcome::Moved { bytes }, step.done)
+        }
+        Some(Err(OutOfMemory)) => (Outcome::NoRoom, true),
+        None => (Outcome::Busy, true),
     }
 }
 

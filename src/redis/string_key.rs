@@ -1,12 +1,17 @@
-//! What only string commands ask of a key: to be set whole.
+//! The NUMA string to the server, and what only string commands ask of a key: to be set whole.
 //!
 //! A string that is overwritten keeps its heat and, unless the client names a node, its place: it
 //! is the same key to whoever reads it, with other bytes.
 
-use super::numa_key::{Holds, TypedKey};
+use super::numa_key::{AnyKey, Holds, TypedKey};
+use super::numa_type::NumaType;
+use super::raw::{Ctx, Digest, Io, Name};
+use crate::heat::Heat;
 use crate::ids::NodeId;
+use crate::migrate::Kind;
 use crate::pool::OutOfMemory;
 use crate::value::{NumaString, Value};
+use std::ffi::CStr;
 
 /// A key to the string commands.
 pub(crate) type StringKey<'c> = TypedKey<'c, NumaString>;
@@ -102,5 +107,35 @@ impl StringKey<'_> {
         self.make(bytes.len(), node, |order, heat| {
             NumaString::new(pool, order, bytes, heat)
         })
+    }
+}
+
+impl NumaType for NumaString {
+    const KIND: Kind = Kind::String;
+    const NAME: &'static CStr = c"numa-strg";
+
+    fn rewrite(&self, io: Io<'_>, key: Name<'_>) {
+        io.emit(c"NUMA.SET", key, self.as_bytes());
+    }
+
+    fn digest(&self, digest: Digest<'_>) {
+        digest.element(&[self.as_bytes()]);
+    }
+
+    fn to_native(&self, ctx: Ctx<'_>, key: &AnyKey<'_>) -> bool {
+        let text = ctx.string(self.as_bytes());
+        text.is_some_and(|text| key.key().set_native_string(text.name()))
+    }
+
+    fn from_native(
+        _ctx: Ctx<'_>,
+        key: &AnyKey<'_>,
+        order: &[NodeId],
+        heat: Heat,
+    ) -> Result<Option<Self>, OutOfMemory> {
+        let Some(bytes) = key.key().native_string() else {
+            return Ok(None);
+        };
+        Self::new(key.server.pool, order, bytes, heat).map(Some)
     }
 }

@@ -6,12 +6,11 @@
 //! apart: no value says itself what it is, so no byte of it can lie.
 
 use super::numa_type::{register, NumaType};
-use super::raw::{Ctx, Digest, Io, Name};
+use super::raw::Ctx;
 use crate::migrate::Kind;
 use crate::pool::PoolHandle;
-use crate::value::{raw, NumaString, Value};
+use crate::value::{raw, Value};
 use redis_module::raw::RedisModuleType;
-use std::ffi::CStr;
 use std::ptr::NonNull;
 
 /// Hands every type to a macro.
@@ -92,16 +91,3 @@ pub(crate) unsafe fn with_any<R>(
 }
 
 pub(crate) use each_type;
-
-impl NumaType for NumaString {
-    const KIND: Kind = Kind::String;
-    const NAME: &'static CStr = c"numa-strg";
-
-    fn rewrite(&self, io: Io<'_>, key: Name<'_>) {
-        io.emit(c"NUMA.SET", key, self.as_bytes());
-    }
-
-    fn digest(&self, digest: Digest<'_>) {
-        digest.element(&[self.as_bytes()]);
-    }
-}

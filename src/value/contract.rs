@@ -93,6 +93,14 @@ pub trait Value {
     /// Writes what [`Value::load`] reads; heat and pin are written by the caller (`codec`).
     fn save(&self, sink: &mut dyn Sink);
 
+    /// A value without content.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`] where no node of `order` has room.
+    fn empty(pool: PoolHandle, order: &[NodeId], heat: Heat) -> Result<Self, OutOfMemory>
+    where
+        Self: Sized;
+
     /// The value that lies behind a root.
     fn from_root(root: Root) -> Self
     where

@@ -224,6 +224,10 @@ impl Value for NumaString {
         sink.bytes(self.as_bytes());
     }
 
+    fn empty(pool: PoolHandle, order: &[NodeId], heat: Heat) -> Result<Self, OutOfMemory> {
+        Self::new(pool, order, &[], heat)
+    }
+
     fn from_root(root: Root) -> Self {
         Self(root)
     }

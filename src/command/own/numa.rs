@@ -180,6 +180,7 @@ fn status(call: &Call<'_>) -> Done {
                 "survey_age_ms",
                 works.survey_age_ms().map_or(Value::Int(-1), Value::count),
             ),
+            ("values_under_way", Value::count(works.slices.len() as u64)),
         ]
     });
     pairs(call.ctx, &fields.ok_or_else(Fail::busy)?);
@@ -284,9 +285,9 @@ fn convert(call: &Call<'_>, name: Name<'_>, plane: &[u8]) -> Done {
     writable(call)?;
     let key = AnyKey::open(call.server, call.ctx, name, convert::MODE);
     let outcome = if is(plane, "NATIVE") {
-        convert::to_native(call.ctx, key)
+        convert::to_native(call.ctx, &key)
     } else if is(plane, "NUMA") {
-        convert::to_numa(call.ctx, key)?
+        convert::to_numa(call.ctx, &key)?
     } else {
         return Err(Fail::text("Unknown plane: NATIVE or NUMA"));
     };
