@@ -6,7 +6,7 @@
 //!
 //! * `contract` is what every type answers, `root` the block that the server points to, `header`
 //!   its first 16 bytes, `link` a block kept inside another, `raw` the way back from an address,
-//! * `string` is a type,
+//! * `string` is a type; `table` is two, the hash and the set,
 //! * `codec` is what a value looks like in a file,
 //! * `number`, `longdouble`, `lcs` compute what the string commands reply, to the last digit.
 
@@ -20,6 +20,7 @@ pub mod number;
 pub mod raw;
 pub mod root;
 pub mod string;
+pub mod table;
 #[cfg(test)]
 pub(crate) mod testkit;
 
@@ -27,3 +28,4 @@ pub use codec::{BadPayload, Sink, Source};
 pub use contract::{Landing, Step, Value};
 pub use root::Root;
 pub use string::NumaString;
+pub use table::{NumaHash, NumaSet};

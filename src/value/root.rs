@@ -86,6 +86,15 @@ impl Root {
         block.map_or(NonNull::dangling(), Block::into_raw)
     }
 
+    /// Takes the block out; what is left has no body.
+    #[must_use]
+    pub(super) fn take(&mut self) -> Self {
+        Self {
+            block: self.block.take(),
+            pool: self.pool,
+        }
+    }
+
     /// The address of the block.
     #[must_use]
     pub fn addr(&self) -> usize {
