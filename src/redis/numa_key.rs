@@ -31,7 +31,7 @@ pub(crate) enum Holds {
 
 /// See the head of the file.
 pub(crate) struct AnyKey<'c> {
-    pub(super) server: &'static Server,
+    pub(crate) server: &'static Server,
     pub(super) ctx: Ctx<'c>,
     name: Name<'c>,
     key: Key<'c>,
@@ -265,7 +265,6 @@ impl<'c, V: NumaType> TypedKey<'c, V> {
     ///
     /// # Errors
     /// [`OutOfMemory`]: the key is as it was.
-    #[expect(dead_code, reason = "for types that grow from nothing")]
     pub(crate) fn edit_or_create<R>(
         &self,
         size: usize,

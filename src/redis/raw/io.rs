@@ -1,5 +1,6 @@
 //! The RDB and AOF faces, and the digest of DEBUG DIGEST.
 
+use super::text::own_string;
 use super::{api, Name};
 use redis_module::raw;
 use std::ffi::CStr;
@@ -76,6 +77,24 @@ impl Io<'_> {
             key.as_ptr(),
             start,
             len
+        ));
+    }
+}
+
+impl Io<'_> {
+    /// Writes `command key words...` to the AOF.
+    pub(crate) fn emit_words(self, command: &CStr, key: Name<'_>, words: &[&[u8]]) {
+        let strings: Vec<_> = words.iter().filter_map(|word| own_string(word)).collect();
+        let mut pointers: Vec<_> = strings.iter().map(|word| word.name().as_ptr()).collect();
+        let (start, count) = (pointers.as_mut_ptr(), pointers.len());
+        let (command, format) = (command.as_ptr(), c"sv".as_ptr());
+        api!(RedisModule_EmitAOF(
+            self.ptr,
+            command,
+            format,
+            key.as_ptr(),
+            start,
+            count
         ));
     }
 }

@@ -9,16 +9,15 @@ use std::os::raw::c_int;
 
 mod args;
 mod arity;
-#[expect(dead_code, reason = "for the collections")]
 mod call;
 mod context;
 mod io;
 mod key;
-#[expect(dead_code, reason = "for the collections")]
 mod native;
 mod notify;
 mod reply;
 mod report;
+mod resp;
 mod scan;
 mod setup;
 mod text;

@@ -15,11 +15,23 @@ pub(crate) enum Event {
     Del,
     Expire,
     Persist,
+    HSet,
+    HIncrBy,
+    HIncrByFloat,
+    HDel,
+    SAdd,
+    SRem,
+    SPop,
+    SInterStore,
+    SUnionStore,
+    SDiffStore,
 }
 
 impl Event {
     fn parts(self) -> (u32, &'static CStr) {
         let string = raw::REDISMODULE_NOTIFY_STRING as u32;
+        let hash = raw::REDISMODULE_NOTIFY_HASH as u32;
+        let set = raw::REDISMODULE_NOTIFY_SET as u32;
         let generic = raw::REDISMODULE_NOTIFY_GENERIC as u32;
         match self {
             Self::Set => (string, c"set"),
@@ -30,6 +42,16 @@ impl Event {
             Self::Del => (generic, c"del"),
             Self::Expire => (generic, c"expire"),
             Self::Persist => (generic, c"persist"),
+            Self::HSet => (hash, c"hset"),
+            Self::HIncrBy => (hash, c"hincrby"),
+            Self::HIncrByFloat => (hash, c"hincrbyfloat"),
+            Self::HDel => (hash, c"hdel"),
+            Self::SAdd => (set, c"sadd"),
+            Self::SRem => (set, c"srem"),
+            Self::SPop => (set, c"spop"),
+            Self::SInterStore => (set, c"sinterstore"),
+            Self::SUnionStore => (set, c"sunionstore"),
+            Self::SDiffStore => (set, c"sdiffstore"),
         }
     }
 }
