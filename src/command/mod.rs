@@ -113,6 +113,8 @@ macro_rules! command {
 const ONE: (i32, i32, i32) = (1, 1, 1);
 /// Every word is a key.
 const ALL: (i32, i32, i32) = (1, -1, 1);
+/// Every word but the first is a key.
+const AFTER_WORD: (i32, i32, i32) = (2, -1, 1);
 /// Every second word is a key.
 const PAIRS: (i32, i32, i32) = (1, -1, 2);
 /// No fixed place: the handler tells.
@@ -299,6 +301,63 @@ command!(
 );
 
 command!(
+    SetBit,
+    c"numa.setbit",
+    c"write deny-oom",
+    ONE,
+    (4, 4),
+    string::bits::setbit
+);
+command!(
+    GetBit,
+    c"numa.getbit",
+    c"readonly fast",
+    ONE,
+    (3, 3),
+    string::bits::getbit
+);
+command!(
+    BitCount,
+    c"numa.bitcount",
+    c"readonly",
+    ONE,
+    (2, MANY),
+    string::bits::bitcount
+);
+command!(
+    BitPos,
+    c"numa.bitpos",
+    c"readonly",
+    ONE,
+    (3, MANY),
+    string::bits::bitpos
+);
+command!(
+    BitOp,
+    c"numa.bitop",
+    c"write deny-oom",
+    AFTER_WORD,
+    (4, MANY),
+    string::bits::bitop
+);
+command!(
+    BitField,
+    c"numa.bitfield",
+    c"write deny-oom",
+    ONE,
+    (2, MANY),
+    string::bitfield::bitfield
+);
+command!(
+    BitFieldRo,
+    c"numa.bitfield_ro",
+    c"readonly fast",
+    ONE,
+    (2, MANY),
+    string::bitfield::bitfield_ro
+);
+
+command!(
     NumaConfig,
     c"numaconfig",
     c"admin deny-script allow-loading allow-stale",
@@ -355,6 +414,13 @@ pub(crate) fn register(ctx: Ctx<'_>) -> Result<(), &'static str> {
         DecrBy,
         IncrByFloat,
         StrAlgo,
+        SetBit,
+        GetBit,
+        BitCount,
+        BitPos,
+        BitOp,
+        BitField,
+        BitFieldRo,
         NumaConfig,
         NumaMigrate,
         Numa,

@@ -6,8 +6,10 @@
 //!
 //! * `string` is the type, `header` its first 16 bytes, `raw` the way back from an address,
 //! * `codec` is what a value looks like in a file,
-//! * `number`, `longdouble`, `lcs` compute what the string commands reply, to the last digit.
+//! * `number`, `longdouble`, `lcs`, `bits` compute what the string commands reply, to the last
+//!   digit.
 
+pub mod bits;
 pub mod codec;
 mod header;
 pub mod lcs;

@@ -1,5 +1,7 @@
 //! The NUMA string commands: the stock string group on values of our own.
 
+pub(super) mod bitfield;
+pub(super) mod bits;
 pub(super) mod edit;
 pub(super) mod expiry;
 pub(super) mod incr;

@@ -9,6 +9,7 @@ use std::os::raw::c_int;
 
 mod args;
 mod arity;
+mod call;
 mod context;
 mod io;
 mod key;

@@ -9,6 +9,7 @@ use std::ffi::CStr;
 pub(crate) enum Event {
     Set,
     SetRange,
+    SetBit,
     Append,
     IncrBy,
     IncrByFloat,
@@ -24,6 +25,7 @@ impl Event {
         match self {
             Self::Set => (string, c"set"),
             Self::SetRange => (string, c"setrange"),
+            Self::SetBit => (string, c"setbit"),
             Self::Append => (string, c"append"),
             Self::IncrBy => (string, c"incrby"),
             Self::IncrByFloat => (string, c"incrbyfloat"),

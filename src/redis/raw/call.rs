@@ -1,0 +1,60 @@
+//! Stock commands, asked of the server by the module: how a value of another plane is read without
+//! changing its encoding, which the API's own way to a string's bytes does.
+
+use super::{api, Ctx, Name};
+use redis_module::raw;
+use std::ffi::CStr;
+use std::marker::PhantomData;
+
+/// What the server answered; it is freed with this.
+pub(crate) struct Answer<'c> {
+    ptr: *mut raw::RedisModuleCallReply,
+    lent: PhantomData<&'c ()>,
+}
+
+impl Drop for Answer<'_> {
+    fn drop(&mut self) {
+        api!(RedisModule_FreeCallReply(self.ptr));
+    }
+}
+
+impl<'c> Ctx<'c> {
+    /// Runs a stock command, which goes to no replica and to no file.
+    pub(crate) fn ask(self, command: &CStr, words: &[Name<'_>]) -> Option<Answer<'c>> {
+        let mut pointers: Vec<_> = words.iter().map(|word| word.as_ptr()).collect();
+        let (start, count) = (pointers.as_mut_ptr(), pointers.len());
+        let format = c"v".as_ptr();
+        let ptr = api!(RedisModule_Call(
+            self.as_ptr(),
+            command.as_ptr(),
+            format,
+            start,
+            count
+        ))?;
+        let lent = PhantomData;
+        (!ptr.is_null()).then_some(Answer { ptr, lent })
+    }
+
+    /// The bytes of a stock string; a use of it.
+    pub(crate) fn native_bytes(self, name: Name<'_>) -> Option<Vec<u8>> {
+        Some(self.ask(c"GET", &[name])?.bytes()?.to_vec())
+    }
+}
+
+impl Answer<'_> {
+    /// The bytes of a string reply.
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+        text_of(self.ptr)
+    }
+}
+
+fn text_of<'a>(reply: *mut raw::RedisModuleCallReply) -> Option<&'a [u8]> {
+    let mut len = 0;
+    let start = api!(RedisModule_CallReplyStringPtr(reply, &mut len))?;
+    if start.is_null() {
+        return None;
+    }
+    // SAFETY: the server says that `len` bytes lie there until the reply is freed, which the
+    // callers' borrow of the answer keeps from happening.
+    Some(unsafe { std::slice::from_raw_parts(start.cast(), len) })
+}
