@@ -3,9 +3,11 @@
 //! ```text
 //! raw        safe faces of the server's API          callbacks   every entry of the server's
 //! server     what the module keeps, in main_cells    guard       no panic reaches C
-//! string_key a key that may hold a NUMA string       string_type the type as the server sees it
+//! numa_key   a key that may hold a NUMA value        numa_type   a type as the server sees it
+//! string_key what only strings are asked             types       the table of the types
 //! pulse      what an access costs                    steering    where new bytes go
 //! reach      the keyspace as lower floors see it     works       what runs on the timer
+//! slices     big values under way                    convert     from plane to plane
 //! ```
 
 #[cfg(not(test))]
@@ -21,6 +23,8 @@ pub(crate) mod guard;
 pub(crate) mod info;
 pub(crate) mod load;
 pub(crate) mod main_cell;
+pub(crate) mod numa_key;
+pub(crate) mod numa_type;
 mod pace;
 pub(crate) mod process_bytes;
 pub(crate) mod prove;
@@ -28,10 +32,11 @@ mod pulse;
 pub(crate) mod raw;
 mod reach;
 pub(crate) mod server;
+pub(crate) mod slices;
 mod steering;
 pub(crate) mod string_key;
-mod string_type;
 mod survey;
 mod tick;
+mod types;
 mod verify;
 pub(crate) mod works;

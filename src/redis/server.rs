@@ -8,6 +8,7 @@ use super::bulk_len::BulkLen;
 use super::main_cell::MainCell;
 use super::pulse::Pulse;
 use super::steering::Steering;
+use super::types::Handles;
 use super::verify::Verifier;
 use super::works::Works;
 use crate::config::{Config, Origins};
@@ -17,9 +18,8 @@ use crate::migrate::Task;
 use crate::placement::{default_weight, Policy};
 use crate::pool::PoolHandle;
 use once_cell::sync::OnceCell;
-use redis_module::raw::RedisModuleType;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 /// The configuration and where each value came from.
 pub(crate) struct Settings {
@@ -40,7 +40,8 @@ pub(crate) struct Server {
     rooms: MainCell<BTreeMap<NodeId, Bytes>>,
     /// How `used_memory` is made to follow: a word for the log and INFO.
     pub(crate) charge_way: &'static str,
-    string_kind: AtomicPtr<RedisModuleType>,
+    /// The server's handles of the NUMA types.
+    pub(crate) types: Handles,
     /// Payloads of RDB files or RESTORE that were refused.
     pub(crate) rejected_payloads: AtomicU64,
     pub(super) bulk_len: BulkLen,
@@ -59,7 +60,7 @@ pub(crate) struct Parts {
     pub(crate) pool: PoolHandle,
     pub(crate) settings: Settings,
     pub(crate) charge_way: &'static str,
-    pub(crate) string_kind: *mut RedisModuleType,
+    pub(crate) types: Handles,
     pub(crate) server_cpus: Vec<usize>,
 }
 
@@ -71,7 +72,7 @@ impl Server {
             pool,
             settings,
             charge_way,
-            string_kind,
+            types,
             server_cpus,
         } = parts;
         let works = Works::new(machine, &settings.config, &server_cpus);
@@ -86,7 +87,7 @@ impl Server {
             rooms: MainCell::new(BTreeMap::new()),
             settings: MainCell::new(settings),
             charge_way,
-            string_kind: AtomicPtr::new(string_kind),
+            types,
             rejected_payloads: AtomicU64::new(0),
             bulk_len: BulkLen::new(),
         };
@@ -97,11 +98,6 @@ impl Server {
         server.apply(&server.config());
         server.ask_rooms();
         Ok(server)
-    }
-
-    /// The server's handle of the NUMA string type.
-    pub(crate) fn string_kind(&self) -> *mut RedisModuleType {
-        self.string_kind.load(Ordering::Relaxed)
     }
 
     /// A copy of the configuration.

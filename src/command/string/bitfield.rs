@@ -7,8 +7,9 @@ use super::super::args::{integer, is};
 use super::super::{Call, Done, Fail};
 use crate::ids::NodeId;
 use crate::pool::OutOfMemory;
+use crate::redis::numa_key::Holds;
 use crate::redis::raw::Mode;
-use crate::redis::string_key::{Holds, StringKey};
+use crate::redis::string_key::StringKey;
 use crate::value::bits::{Field, Overflow};
 use crate::value::NumaString;
 
@@ -49,11 +50,11 @@ impl Step {
     }
 }
 
-pub(in crate::command) fn bitfield(call: &Call<'_>) -> Done {
+pub(super) fn bitfield(call: &Call<'_>) -> Done {
     run(call, false)
 }
 
-pub(in crate::command) fn bitfield_ro(call: &Call<'_>) -> Done {
+pub(super) fn bitfield_ro(call: &Call<'_>) -> Done {
     run(call, true)
 }
 

@@ -6,8 +6,10 @@
 
 use super::super::args::{integer, is};
 use super::super::{Call, Done, Fail};
+use crate::migrate::Kind;
+use crate::redis::numa_key::Holds;
 use crate::redis::raw::{Event, KeyKind, Mode, Name};
-use crate::redis::string_key::{Holds, StringKey};
+use crate::redis::string_key::StringKey;
 use crate::value::bits::{bit, count_ones, first, place, Combination, Operation};
 use crate::value::number::parse_integer;
 use crate::value::string::clip_range;
@@ -40,7 +42,7 @@ impl Call<'_> {
     }
 }
 
-pub(in crate::command) fn setbit(call: &Call<'_>) -> Done {
+pub(super) fn setbit(call: &Call<'_>) -> Done {
     let at = call.bit_offset(call.word(2)?, None)?;
     let on = match parse_integer(call.word(3)?) {
         Some(on @ 0..=1) => on == 1,
@@ -73,7 +75,7 @@ const fn with_bit(byte: u8, mask: u8, on: bool) -> u8 {
     }
 }
 
-pub(in crate::command) fn getbit(call: &Call<'_>) -> Done {
+pub(super) fn getbit(call: &Call<'_>) -> Done {
     let at = call.bit_offset(call.word(2)?, None)?;
     let key = call.own_string(Mode::Read)?;
     let set = key.read(|value| bit(value.as_bytes(), at));
@@ -81,7 +83,7 @@ pub(in crate::command) fn getbit(call: &Call<'_>) -> Done {
     Ok(())
 }
 
-pub(in crate::command) fn bitcount(call: &Call<'_>) -> Done {
+pub(super) fn bitcount(call: &Call<'_>) -> Done {
     let key = call.own_string(Mode::Read)?;
     let count = match key.read(|value| counted(call, value.as_bytes())) {
         Some(count) => count?,
@@ -103,7 +105,7 @@ fn counted(call: &Call<'_>, bytes: &[u8]) -> Result<u64, Fail> {
     Ok(count_ones(bytes.get(range).unwrap_or(&[])))
 }
 
-pub(in crate::command) fn bitpos(call: &Call<'_>) -> Done {
+pub(super) fn bitpos(call: &Call<'_>) -> Done {
     let set = match integer(call.word(2)?)? {
         0 => false,
         1 => true,
@@ -159,7 +161,7 @@ fn range_of(len: usize, start: i64, end: i64) -> std::ops::Range<usize> {
     start as usize..end as usize + 1
 }
 
-pub(in crate::command) fn bitop(call: &Call<'_>) -> Done {
+pub(super) fn bitop(call: &Call<'_>) -> Done {
     let operation = operation_named(call.word(1)?)?;
     if operation == Operation::Not && call.args.len() != 4 {
         return Err(Fail::text(
@@ -192,7 +194,7 @@ impl Call<'_> {
     /// Adds an input of BITOP, of either plane; none of a key that is not there.
     fn add_input(&self, combination: &mut Combination, name: Name<'_>) -> Done {
         // The server counts a hit when it is asked for a native string, and so it must only then.
-        if self.ctx.open(name, Mode::Quiet).kind() == KeyKind::NativeString {
+        if self.ctx.open(name, Mode::Quiet).kind() == KeyKind::Native(Kind::String) {
             combination.add(&self.ctx.native_bytes(name).unwrap_or_default());
             return Ok(());
         }
@@ -215,7 +217,7 @@ fn store(call: &Call<'_>, target: &StringKey<'_>, result: &[u8]) -> Done {
         target.put(result, None, false)?;
         call.ctx.signal_modified(name);
         call.ctx.notify(Event::Set, name);
-    } else if target.kind() != KeyKind::Empty {
+    } else if target.any().kind() != KeyKind::Empty {
         target.key().delete();
         call.ctx.signal_modified(name);
         call.ctx.notify(Event::Del, name);

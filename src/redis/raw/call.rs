@@ -1,5 +1,8 @@
-//! Stock commands, asked of the server by the module: how a value of another plane is read without
-//! changing its encoding, which the API's own way to a string's bytes does.
+//! Stock commands that we run ourselves: what the API has no function for, or none that leaves a
+//! value's encoding as it is (its way to a string's bytes does not).
+//!
+//! Nothing that is run here goes to replicas or the AOF: the command that we serve does, or what
+//! it says instead.
 
 use super::{api, Ctx, Name};
 use redis_module::raw;
@@ -35,6 +38,15 @@ impl<'c> Ctx<'c> {
         (!ptr.is_null()).then_some(Answer { ptr, lent })
     }
 
+    /// Runs `command key words...`; false where the server answers an error.
+    #[expect(dead_code, reason = "for the collections")]
+    pub(crate) fn run(self, command: &CStr, key: Name<'_>, words: &[Name<'_>]) -> bool {
+        let mut all = vec![key];
+        all.extend(words);
+        self.ask(command, &all)
+            .is_some_and(|answer| !answer.is_error())
+    }
+
     /// The bytes of a stock string; a use of it.
     pub(crate) fn native_bytes(self, name: Name<'_>) -> Option<Vec<u8>> {
         Some(self.ask(c"GET", &[name])?.bytes()?.to_vec())
@@ -42,6 +54,12 @@ impl<'c> Ctx<'c> {
 }
 
 impl Answer<'_> {
+    /// Whether the server refused.
+    pub(crate) fn is_error(&self) -> bool {
+        let kind = api!(RedisModule_CallReplyType(self.ptr));
+        kind.is_none_or(|kind| kind == raw::REDISMODULE_REPLY_ERROR as i32)
+    }
+
     /// The bytes of a string reply.
     pub(crate) fn bytes(&self) -> Option<&[u8]> {
         text_of(self.ptr)

@@ -97,13 +97,23 @@ impl Digest<'_> {
         }
     }
 
-    /// Adds one element.
-    pub(crate) fn element(self, bytes: &[u8]) {
+    /// Adds one element of those parts. The order of the parts counts, that of elements does not.
+    pub(crate) fn element(self, parts: &[&[u8]]) {
+        parts.iter().for_each(|part| self.part(part));
+        self.end_element();
+    }
+
+    /// Adds a part to the element that [`Digest::end_element`] ends.
+    pub(crate) fn part(self, bytes: &[u8]) {
         api!(RedisModule_DigestAddStringBuffer(
             self.ptr,
             bytes.as_ptr().cast(),
             bytes.len()
         ));
+    }
+
+    /// Ends an element.
+    pub(crate) fn end_element(self) {
         api!(RedisModule_DigestEndSequence(self.ptr));
     }
 }

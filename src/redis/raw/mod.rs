@@ -13,6 +13,8 @@ mod call;
 mod context;
 mod io;
 mod key;
+#[expect(dead_code, reason = "for the collections")]
+mod native;
 mod notify;
 mod reply;
 mod report;
@@ -80,6 +82,7 @@ pub(crate) fn missing_function() -> Option<&'static str> {
         RedisModule_NotifyKeyspaceEvent,
         RedisModule_SetModuleOptions,
         RedisModule_Scan,
+        RedisModule_ScanKey,
         RedisModule_ScanCursorCreate,
         RedisModule_CreateTimer,
         RedisModule_SubscribeToServerEvent,
