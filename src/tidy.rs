@@ -43,6 +43,7 @@ const UNSAFE_FILES: &[&str] = &[
     "machine/simulated.rs",
     "pool/remote_free.rs",
     "pool/handle.rs",
+    "value/blocks.rs",
     "value/raw.rs",
     "value/link.rs", // from eight bytes back to a block
     "value/longdouble.rs",

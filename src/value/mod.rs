@@ -6,17 +6,27 @@
 //!
 //! * `contract` is what every type answers, `root` the block that the server points to, `header`
 //!   its first 16 bytes, `link` a block kept inside another, `raw` the way back from an address,
-//! * `string` is a type,
+//! * `string`, `list` and `zset` are types,
+//! * what big lists and sorted sets are made of: `blocks` links blocks and accounts for them, `big`
+//!   is the root's body, `tree` finds items by number, `index` members by hash, `chunk` packs short
+//!   entries, `field` reads and writes numbers,
 //! * `codec` is what a value looks like in a file,
 //! * `number`, `longdouble`, `lcs`, `bits` compute what the string commands reply, to the last
 //!   digit.
 
+mod big;
 pub mod bits;
+mod blocks;
+mod chunk;
 pub mod codec;
 pub mod contract;
+mod field;
+mod hash;
 mod header;
+mod index;
 pub mod lcs;
 pub mod link;
+pub mod list;
 pub mod longdouble;
 pub mod number;
 pub mod raw;
@@ -24,8 +34,14 @@ pub mod root;
 pub mod string;
 #[cfg(test)]
 pub(crate) mod testkit;
+#[cfg(test)]
+mod testkit_faults;
+mod tree;
+pub mod zset;
 
 pub use codec::{BadPayload, Sink, Source};
 pub use contract::{Landing, Step, Value};
+pub use list::NumaList;
 pub use root::Root;
 pub use string::NumaString;
+pub use zset::NumaZset;
