@@ -7,6 +7,9 @@
 mod args;
 mod fail;
 mod reply;
+mod scan;
+mod span;
+mod wait;
 
 /// The table of a family: a row a command, with name, flags, keys (first, last, step), words
 /// (least, most) and handler. It makes `register`, which registers the rows.
@@ -40,6 +43,10 @@ macro_rules! commands {
 
 /// One key, the first word.
 const ONE: (i32, i32, i32) = (1, 1, 1);
+/// Two keys, the first two words.
+const TWO: (i32, i32, i32) = (1, 2, 1);
+/// Every word but the last is a key.
+const ALL_BUT_LAST: (i32, i32, i32) = (1, -2, 1);
 /// Every word is a key.
 const ALL: (i32, i32, i32) = (1, -1, 1);
 /// Every word but the first is a key.
@@ -51,8 +58,10 @@ const NONE: (i32, i32, i32) = (0, 0, 0);
 /// As many words as the client likes.
 const MANY: usize = usize::MAX;
 
+mod list;
 mod own;
 mod string;
+mod zset;
 
 use crate::redis::callbacks::Command;
 use crate::redis::numa_key::{Holds, TypedKey};
@@ -167,5 +176,7 @@ const fn arity((least, most): (usize, usize)) -> i32 {
 /// Registers every command; the name of the first that the server refuses.
 pub(crate) fn register(ctx: Ctx<'_>) -> Result<(), &'static str> {
     string::register(ctx)?;
+    list::register(ctx)?;
+    zset::register(ctx)?;
     own::register(ctx)
 }

@@ -265,7 +265,6 @@ impl<'c, V: NumaType> TypedKey<'c, V> {
     ///
     /// # Errors
     /// [`OutOfMemory`]: the key is as it was.
-    #[expect(dead_code, reason = "for types that grow from nothing")]
     pub(crate) fn edit_or_create<R>(
         &self,
         size: usize,

@@ -36,6 +36,11 @@ const MERGED_MAX: usize = (SLOTS - 1) * 3 / 8;
 /// Bits of the hash that may choose a page; below them lie those for tag and home.
 const DEPTH_MAX: u8 = 26;
 
+/// Bits of the hash that a cursor leaves out.
+const CURSOR_BITS: u32 = 32;
+
+const _: () = assert!(DEPTH_MAX as u32 + CURSOR_BITS <= u64::BITS);
+
 const COUNT: usize = 0;
 const DEPTH: usize = 2;
 
@@ -328,18 +333,20 @@ impl Index {
         writer.free(other);
     }
 
-    /// Shows the elements of the page in which `from` lies, and answers where the next page
-    /// begins; 0 behind the last one. Begun at 0 and followed to 0, it shows every element that is
-    /// there all the while, some of them perhaps twice.
+    /// Shows the elements of the page at a cursor, and answers the cursor of the next page; 0
+    /// behind the last one. Begun at 0 and followed to 0, it shows every element that is there all
+    /// the while, some of them perhaps twice. A cursor is the upper half of a hash, so that every
+    /// client can hold it, and more bits than ever choose a page.
     pub(super) fn walk<'v>(
         self,
         reader: Reader<'v>,
-        from: u64,
+        cursor: u64,
         visit: &mut dyn FnMut(&'v [u8]),
     ) -> u64 {
+        let from = cursor << CURSOR_BITS;
         let page = reader.bytes(self.page(reader, from));
         links(page).for_each(|link| visit(reader.bytes(link)));
-        self.after(from, depth_of(page))
+        self.after(from, depth_of(page)) >> CURSOR_BITS
     }
 
     /// Where the hashes of the page behind the one of `from` begin.

@@ -11,7 +11,7 @@
 //!   is the root's body, `tree` finds items by number, `index` members by hash, `chunk` packs short
 //!   entries, `field` reads and writes numbers,
 //! * `codec` is what a value looks like in a file,
-//! * `number`, `longdouble`, `lcs`, `bits` compute what the string commands reply, to the last
+//! * `number`, `double`, `longdouble`, `lcs`, `bits` compute what the string commands reply, to the last
 //!   digit.
 
 mod big;
@@ -20,6 +20,7 @@ mod blocks;
 mod chunk;
 pub mod codec;
 pub mod contract;
+pub mod double;
 mod field;
 mod hash;
 mod header;

@@ -54,6 +54,20 @@ impl<'c> Ctx<'c> {
 }
 
 impl Answer<'_> {
+    /// Shows every string of an array reply, until `visit` answers false; whether it was an array.
+    pub(crate) fn each(&self, visit: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+        let kind = api!(RedisModule_CallReplyType(self.ptr));
+        if kind != Some(raw::REDISMODULE_REPLY_ARRAY as i32) {
+            return false;
+        }
+        let len = api!(RedisModule_CallReplyLength(self.ptr)).unwrap_or(0);
+        (0..len)
+            .map_while(|index| api!(RedisModule_CallReplyArrayElement(self.ptr, index)))
+            .map_while(text_of)
+            .all(visit);
+        true
+    }
+
     /// Whether the server refused.
     pub(crate) fn is_error(&self) -> bool {
         let kind = api!(RedisModule_CallReplyType(self.ptr));

@@ -65,6 +65,34 @@ impl Io<'_> {
         (!name.is_null()).then(|| unsafe { Name::from_raw(name.cast_mut()) })
     }
 
+    /// Writes `command key words...` to the AOF.
+    pub(crate) fn emit_words<'w>(
+        self,
+        command: &CStr,
+        key: Name<'_>,
+        words: impl Iterator<Item = &'w [u8]>,
+    ) {
+        let null = std::ptr::null_mut();
+        let make = |word: &[u8]| {
+            let (start, len) = (word.as_ptr().cast(), word.len());
+            api!(RedisModule_CreateString(null, start, len))
+        };
+        let mut strings: Vec<_> = words.filter_map(make).collect();
+        let (start, count) = (strings.as_mut_ptr(), strings.len());
+        let (command, format) = (command.as_ptr(), c"sv".as_ptr());
+        api!(RedisModule_EmitAOF(
+            self.ptr,
+            command,
+            format,
+            key.as_ptr(),
+            start,
+            count
+        ));
+        for string in strings {
+            api!(RedisModule_FreeString(null, string));
+        }
+    }
+
     /// Writes `command key bytes` to the AOF.
     pub(crate) fn emit(self, command: &CStr, key: Name<'_>, bytes: &[u8]) {
         let (start, len) = (bytes.as_ptr(), bytes.len());

@@ -16,6 +16,72 @@ pub(crate) enum Event {
     Del,
     Expire,
     Persist,
+    List(ListEvent),
+    Zset(ZsetEvent),
+}
+
+/// An event of the list commands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ListEvent {
+    LPush,
+    RPush,
+    LPop,
+    RPop,
+    LInsert,
+    LSet,
+    LTrim,
+    LRem,
+}
+
+impl ListEvent {
+    fn word(self) -> &'static CStr {
+        match self {
+            Self::LPush => c"lpush",
+            Self::RPush => c"rpush",
+            Self::LPop => c"lpop",
+            Self::RPop => c"rpop",
+            Self::LInsert => c"linsert",
+            Self::LSet => c"lset",
+            Self::LTrim => c"ltrim",
+            Self::LRem => c"lrem",
+        }
+    }
+}
+
+/// An event of the sorted-set commands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ZsetEvent {
+    Add,
+    Incr,
+    Rem,
+    RemRangeByRank,
+    RemRangeByScore,
+    RemRangeByLex,
+    PopMin,
+    PopMax,
+    UnionStore,
+    InterStore,
+    DiffStore,
+    RangeStore,
+}
+
+impl ZsetEvent {
+    fn word(self) -> &'static CStr {
+        match self {
+            Self::Add => c"zadd",
+            Self::Incr => c"zincr",
+            Self::Rem => c"zrem",
+            Self::RemRangeByRank => c"zremrangebyrank",
+            Self::RemRangeByScore => c"zremrangebyscore",
+            Self::RemRangeByLex => c"zremrangebylex",
+            Self::PopMin => c"zpopmin",
+            Self::PopMax => c"zpopmax",
+            Self::UnionStore => c"zunionstore",
+            Self::InterStore => c"zinterstore",
+            Self::DiffStore => c"zdiffstore",
+            Self::RangeStore => c"zrangestore",
+        }
+    }
 }
 
 impl Event {
@@ -32,6 +98,8 @@ impl Event {
             Self::Del => (generic, c"del"),
             Self::Expire => (generic, c"expire"),
             Self::Persist => (generic, c"persist"),
+            Self::List(event) => (raw::REDISMODULE_NOTIFY_LIST as u32, event.word()),
+            Self::Zset(event) => (raw::REDISMODULE_NOTIFY_ZSET as u32, event.word()),
         }
     }
 }
