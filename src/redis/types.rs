@@ -16,7 +16,11 @@ use std::ptr::NonNull;
 /// Hands every type to a macro.
 macro_rules! each_type {
     ($do:ident) => {
-        $do! { crate::value::NumaString, crate::value::NumaList, crate::value::NumaZset }
+        $do! {
+            crate::value::NumaString,
+            crate::value::NumaList,
+            crate::value::NumaZset
+        }
     };
 }
 
