@@ -7,12 +7,12 @@
 //! * `contract` is what every type answers, `root` the block that the server points to, `header`
 //!   its first 16 bytes, `link` a block kept inside another, `raw` the way back from an address,
 //! * `string`, `list` and `zset` are types,
-//! * what big lists and sorted sets are made of: `blocks` links blocks and accounts for them, `big`
-//!   is the root's body, `tree` finds items by number, `index` members by hash, `chunk` packs short
-//!   entries, `field` reads and writes numbers,
+//! * what big lists and sorted sets are made of: `blocks` links blocks and accounts for them,
+//!   `big` is the root's body, `tree` finds items by number, `index` members by hash, `chunk` packs
+//!   short entries, `field` reads and writes numbers,
 //! * `codec` is what a value looks like in a file,
-//! * `number`, `double`, `longdouble`, `lcs`, `bits` compute what the string commands reply, to the last
-//!   digit.
+//! * `number`, `double`, `longdouble`, `lcs`, `bits` compute what the string commands reply, to the
+//!   last digit.
 
 mod big;
 pub mod bits;
