@@ -203,8 +203,36 @@ fn move_root(root: &mut Root, to: NodeId) -> Result<usize, OutOfMemory> {
     Ok(size)
 }
 
-/// Goes on moving a big value; `advance` moves some of what lies at the cursor, at most about so
-/// many bytes, and sets the cursor behind it.
+/// What a part of a move did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Moved {
+    /// Bytes that were moved.
+    pub(super) bytes: usize,
+    /// What they cost, in bytes of one long copy.
+    pub(super) cost: usize,
+}
+
+/// What it costs to move a block, however small: another one is found, and every link to it is.
+const BLOCK_COST: usize = 512;
+
+impl Moved {
+    /// One block of that size.
+    pub(super) const fn block(bytes: usize) -> Self {
+        Self {
+            bytes,
+            cost: bytes + BLOCK_COST,
+        }
+    }
+
+    /// Adds another part.
+    pub(super) fn add(&mut self, other: Self) {
+        self.bytes += other.bytes;
+        self.cost += other.cost;
+    }
+}
+
+/// Goes on moving a big value; `advance` moves some of what lies at the cursor, at about that cost
+/// at most, and sets the cursor behind it.
 ///
 /// # Errors
 /// [`OutOfMemory`]: what was moved is moved.
@@ -212,19 +240,24 @@ pub(super) fn relocate(
     root: &mut Root,
     to: NodeId,
     budget: usize,
-    mut advance: impl FnMut(&mut Root, usize) -> Result<usize, OutOfMemory>,
+    mut advance: impl FnMut(&mut Root, usize) -> Result<Moved, OutOfMemory>,
 ) -> Result<Step, OutOfMemory> {
-    let mut bytes = move_root(root, to)?;
+    let bytes = move_root(root, to)?;
+    let mut moved = Moved { bytes, cost: bytes };
     // Twice round and a little more: an account that is wrong must not hold the server for ever.
     let looks_max = 2 * blocks::blocks(Head::of(root).0.account()) + 8;
     for _ in 0..looks_max {
         let account = Head::of(root).0.account();
         let done = blocks::bytes_on(account, to) == blocks::memory(account);
-        if done || (bytes > 0 && bytes >= budget) {
+        if done || (moved.bytes > 0 && moved.cost >= budget) {
+            let bytes = moved.bytes;
             return Ok(Step { bytes, done });
         }
-        bytes += advance(root, budget.saturating_sub(bytes))?;
+        moved.add(advance(root, budget.saturating_sub(moved.cost))?);
     }
     debug_assert!(false, "a move comes to its end");
-    Ok(Step { bytes, done: true })
+    Ok(Step {
+        bytes: moved.bytes,
+        done: true,
+    })
 }

@@ -20,6 +20,7 @@
 //! shows one for ever. Rejected: a table that doubles step by step, with two tables to look at for
 //! as long as it takes, and twice the memory at once.
 
+use super::big::Moved;
 use super::blocks::{Link, Reader, Writer, TAGS};
 use super::field::{get_u16, get_u8, put_u16, put_u8};
 use crate::ids::NodeId;
@@ -358,7 +359,7 @@ impl Index {
     }
 
     /// Moves the page of hash `from`, and the directory with the first one, to the writer's node;
-    /// where the next page begins, and how many bytes were moved.
+    /// where the next page begins, and what was moved.
     ///
     /// # Errors
     /// [`OutOfMemory`]: the index is whole, and what was moved is moved.
@@ -367,21 +368,21 @@ impl Index {
         writer: &mut Writer<'_>,
         from: u64,
         to: NodeId,
-    ) -> Result<(u64, usize), OutOfMemory> {
-        let mut bytes = 0;
+    ) -> Result<(u64, Moved), OutOfMemory> {
+        let mut moved = Moved::default();
         if self.directory.node() != to {
             self.directory = writer.moved(self.directory)?;
-            bytes += writer.reader().size(self.directory);
+            moved.add(Moved::block(writer.reader().size(self.directory)));
         }
         let mut page = self.page(writer.reader(), from);
         let depth = depth_of(writer.bytes(page));
         if page.node() != to {
             page = writer.moved(page)?;
-            bytes += writer.reader().size(page);
+            moved.add(Moved::block(writer.reader().size(page)));
             let (first, count) = self.places(from, depth);
             self.lead(writer, first, count, page);
         }
-        Ok((self.after(from, depth), bytes))
+        Ok((self.after(from, depth), moved))
     }
 
     /// Shows every page, and the directory last, until `visit` answers false. What was shown is

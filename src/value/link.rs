@@ -53,6 +53,32 @@ pub unsafe fn decode(link: [u8; LINK_LEN]) -> Option<Block> {
     Some(unsafe { Block::from_raw(ptr, class, node) })
 }
 
+/// The bytes of the block that a link stands for.
+///
+/// # Safety
+/// * As [`decode`]; the block is not changed or given back during `'a`.
+#[must_use]
+pub unsafe fn look<'a>(link: [u8; LINK_LEN]) -> Option<&'a [u8]> {
+    // SAFETY: the first promise is that of `decode`.
+    let block = unsafe { decode(link) }?;
+    let bytes = block.bytes();
+    // SAFETY: the caller promises that the block's bytes live and stay as they are during `'a`.
+    Some(unsafe { std::slice::from_raw_parts(bytes.as_ptr(), bytes.len()) })
+}
+
+/// The bytes of the block that a link stands for, for writing.
+///
+/// # Safety
+/// * As [`decode`]; nothing else looks at the block's bytes during `'a`.
+#[must_use]
+pub unsafe fn change<'a>(link: [u8; LINK_LEN]) -> Option<&'a mut [u8]> {
+    // SAFETY: the first promise is that of `decode`.
+    let mut block = unsafe { decode(link) }?;
+    let bytes = block.bytes_mut();
+    // SAFETY: the caller promises that the block's bytes live and are its alone during `'a`.
+    Some(unsafe { std::slice::from_raw_parts_mut(bytes.as_mut_ptr(), bytes.len()) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@
 //!
 //! * `contract` is what every type answers, `root` the block that the server points to, `header`
 //!   its first 16 bytes, `link` a block kept inside another, `raw` the way back from an address,
-//! * `string`, `list` and `zset` are types,
+//! * `string`, `list` and `zset` are types; `table` is two, the hash and the set,
 //! * what big lists and sorted sets are made of: `blocks` links blocks and accounts for them,
 //!   `big` is the root's body, `tree` finds items by number, `index` members by hash, `chunk` packs
 //!   short entries, `field` reads and writes numbers,
@@ -33,6 +33,7 @@ pub mod number;
 pub mod raw;
 pub mod root;
 pub mod string;
+pub mod table;
 #[cfg(test)]
 pub(crate) mod testkit;
 #[cfg(test)]
@@ -45,4 +46,5 @@ pub use contract::{Landing, Step, Value};
 pub use list::NumaList;
 pub use root::Root;
 pub use string::NumaString;
+pub use table::{NumaHash, NumaSet};
 pub use zset::NumaZset;

@@ -79,20 +79,20 @@ impl Root {
         self.pool
     }
 
-    /// The root, and an empty shell in its place: for a type that gives its blocks back when it is
-    /// dropped, and must not where the value lives on.
-    pub(super) fn take(&mut self) -> Self {
-        Self {
-            block: self.block.take(),
-            pool: self.pool,
-        }
-    }
-
     /// Gives the block up for its address.
     #[must_use]
     pub(super) fn into_raw(mut self) -> NonNull<u8> {
         let block = self.block.take();
         block.map_or(NonNull::dangling(), Block::into_raw)
+    }
+
+    /// Takes the block out; what is left has no body.
+    #[must_use]
+    pub(super) fn take(&mut self) -> Self {
+        Self {
+            block: self.block.take(),
+            pool: self.pool,
+        }
     }
 
     /// The address of the block.

@@ -11,7 +11,7 @@
 //! Invariants: len = items of the tree; every outside entry owns its block. A change makes its
 //! block, then its place in the tree; what fails has changed no element.
 
-use super::super::big::{Cursor, Head, HeadMut};
+use super::super::big::{Cursor, Head, HeadMut, Moved};
 use super::super::blocks::{Link, Reader, Writer};
 use super::super::chunk::{self, Entry};
 use super::super::field::{get_u64, put, put_u64, slice};
@@ -221,13 +221,13 @@ pub(super) fn each<'v>(
     }
 }
 
-/// Moves some of what lies at the cursor; how many bytes.
+/// Moves some of what lies at the cursor.
 pub(super) fn advance(
     head: &mut HeadMut<'_>,
     writer: &mut Writer<'_>,
     to: NodeId,
     budget: usize,
-) -> Result<usize, OutOfMemory> {
+) -> Result<Moved, OutOfMemory> {
     let index = match head.look().cursor() {
         Cursor::Tree(index) if index < head.look().len() => index,
         _ => 0,
@@ -235,14 +235,14 @@ pub(super) fn advance(
     let mut tree = head.look().tree();
     let moved = tree.moved::<Chunks>(writer, index, to);
     head.set_tree(tree);
-    let (place, mut bytes) = moved?;
+    let (place, mut moved) = moved?;
     let (mut at, end) = (place.at, chunk::len(writer.bytes(place.leaf)));
-    while at < end && (at == place.at || bytes < budget) {
-        bytes += move_outside(writer, place.leaf, at, to)?;
+    while at < end && (at == place.at || moved.cost < budget) {
+        moved.add(move_outside(writer, place.leaf, at, to)?);
         at += 1;
     }
     head.set_cursor(Cursor::Tree(index + (at - place.at) as u64));
-    Ok(bytes)
+    Ok(moved)
 }
 
 fn move_outside(
@@ -250,15 +250,15 @@ fn move_outside(
     leaf: Link,
     at: usize,
     to: NodeId,
-) -> Result<usize, OutOfMemory> {
+) -> Result<Moved, OutOfMemory> {
     let old = chunk::get(writer.bytes(leaf), at).and_then(outside);
     let Some(old) = old.filter(|old| old.node() != to) else {
-        return Ok(0);
+        return Ok(Moved::default());
     };
     let new = writer.moved(old)?;
-    let size = writer.reader().size(new);
+    let moved = Moved::block(writer.reader().size(new));
     new.put(chunk::get_mut(writer.bytes_mut(leaf), at), 0);
-    Ok(size)
+    Ok(moved)
 }
 
 /// Shows every block but the root, those below before those above, until `visit` answers false.

@@ -27,6 +27,7 @@
 pub(super) mod inner;
 mod shrink;
 
+use super::big::Moved;
 use super::blocks::{Link, Reader, Writer};
 use crate::pool::OutOfMemory;
 use inner::Child;
@@ -203,7 +204,7 @@ impl Tree {
     }
 
     /// Moves the nodes on the way to item number `rank` to the writer's node; the leaf's place,
-    /// and how many bytes were moved.
+    /// and what was moved.
     ///
     /// # Errors
     /// [`OutOfMemory`]: the tree is whole, and what was moved is moved.
@@ -212,12 +213,13 @@ impl Tree {
         writer: &mut Writer<'_>,
         rank: u64,
         to: crate::ids::NodeId,
-    ) -> Result<(Place, usize), OutOfMemory> {
-        let (mut above, mut node, mut rank, mut bytes) = (None, self.root, rank, 0);
+    ) -> Result<(Place, Moved), OutOfMemory> {
+        let (mut above, mut node, mut rank) = (None, self.root, rank);
+        let mut moved = Moved::default();
         for height in (0..=self.height).rev() {
             if node.node() != to {
                 node = writer.moved(node)?;
-                bytes += writer.reader().size(node);
+                moved.add(Moved::block(writer.reader().size(node)));
                 match above {
                     None => self.root = node,
                     Some((parent, index)) => set_link(writer, parent, index, node),
@@ -231,7 +233,7 @@ impl Tree {
             }
         }
         let at = rank as usize;
-        Ok((Place { leaf: node, at }, bytes))
+        Ok((Place { leaf: node, at }, moved))
     }
 
     /// Shows every node, each behind what lies below it, until `visit` answers false. What was

@@ -8,7 +8,7 @@
 //! A change makes room in the index, then the element, then its place in the tree, and only then
 //! what cannot fail: whatever runs out of memory on the way has changed no element.
 
-use super::super::big::{Cursor, Head, HeadMut};
+use super::super::big::{Cursor, Head, HeadMut, Moved};
 use super::super::blocks::{Link, Reader, Writer};
 use super::super::field::{get_u16, put, put_u16, put_u64, shift, slice};
 use super::super::hash::hash;
@@ -295,29 +295,29 @@ pub(super) fn each<'v>(
     }
 }
 
-/// Moves some of what lies at the cursor; how many bytes.
+/// Moves some of what lies at the cursor.
 pub(super) fn advance(
     head: &mut HeadMut<'_>,
     writer: &mut Writer<'_>,
     to: NodeId,
     budget: usize,
-) -> Result<usize, OutOfMemory> {
+) -> Result<Moved, OutOfMemory> {
     match head.look().cursor() {
         Cursor::Tree(rank) if rank < head.look().len() => move_leaf(head, writer, rank, to, budget),
         Cursor::Tree(_) => {
             head.set_cursor(Cursor::Index(0));
-            Ok(0)
+            Ok(Moved::default())
         }
         Cursor::Index(from) => {
             let mut index = head.look().index();
             let moved = index.moved(writer, from, to);
             head.set_index(index);
-            let (next, bytes) = moved?;
+            let (next, moved) = moved?;
             head.set_cursor(match next {
                 0 => Cursor::Tree(0),
                 next => Cursor::Index(next),
             });
-            Ok(bytes)
+            Ok(moved)
         }
     }
 }
@@ -329,14 +329,14 @@ fn move_leaf(
     rank: u64,
     to: NodeId,
     budget: usize,
-) -> Result<usize, OutOfMemory> {
+) -> Result<Moved, OutOfMemory> {
     let mut tree = head.look().tree();
     let moved = tree.moved::<Links>(writer, rank, to);
     head.set_tree(tree);
-    let (place, mut bytes) = moved?;
+    let (place, mut moved) = moved?;
     let (mut now, end) = (place.at, Links::len(writer.bytes(place.leaf)));
-    while now < end && (now == place.at || bytes < budget) {
-        bytes += move_element(head, writer, place.leaf, now, to)?;
+    while now < end && (now == place.at || moved.cost < budget) {
+        moved.add(move_element(head, writer, place.leaf, now, to)?);
         if now == 0 {
             // What comes first here has a new address.
             tree.changed::<Links>(writer, rank);
@@ -344,7 +344,7 @@ fn move_leaf(
         now += 1;
     }
     head.set_cursor(Cursor::Tree(rank + (now - place.at) as u64));
-    Ok(bytes)
+    Ok(moved)
 }
 
 fn move_element(
@@ -353,16 +353,16 @@ fn move_element(
     leaf: Link,
     index: usize,
     to: NodeId,
-) -> Result<usize, OutOfMemory> {
+) -> Result<Moved, OutOfMemory> {
     let old = link(writer.bytes(leaf), index);
     if old.node() == to {
-        return Ok(0);
+        return Ok(Moved::default());
     }
     let hash = element::hash_of(writer.bytes(old));
     let new = writer.moved(old)?;
     new.put(writer.bytes_mut(leaf), at(index));
     head.look().index().replace(writer, hash, old, new);
-    Ok(writer.reader().size(new))
+    Ok(Moved::block(writer.reader().size(new)))
 }
 
 /// Shows every block but the root, those below before those above, until `visit` answers false.
