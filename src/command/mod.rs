@@ -7,6 +7,10 @@
 mod args;
 mod fail;
 mod reply;
+mod sample;
+mod scan;
+mod span;
+mod wait;
 
 /// The table of a family: a row a command, with name, flags, keys (first, last, step), words
 /// (least, most) and handler. It makes `register`, which registers the rows.
@@ -40,8 +44,14 @@ macro_rules! commands {
 
 /// One key, the first word.
 const ONE: (i32, i32, i32) = (1, 1, 1);
+/// Two keys, the first two words.
+const TWO: (i32, i32, i32) = (1, 2, 1);
+/// Every word but the last is a key.
+const ALL_BUT_LAST: (i32, i32, i32) = (1, -2, 1);
 /// Every word is a key.
 const ALL: (i32, i32, i32) = (1, -1, 1);
+/// Every word but the first is a key.
+const AFTER_WORD: (i32, i32, i32) = (2, -1, 1);
 /// Every second word is a key.
 const PAIRS: (i32, i32, i32) = (1, -1, 2);
 /// No fixed place: the handler tells.
@@ -49,9 +59,14 @@ const NONE: (i32, i32, i32) = (0, 0, 0);
 /// As many words as the client likes.
 const MANY: usize = usize::MAX;
 
+mod hash;
+mod list;
 mod own;
+mod set;
 mod string;
+mod zset;
 
+use crate::pool::OutOfMemory;
 use crate::redis::callbacks::Command;
 use crate::redis::numa_key::{Holds, TypedKey};
 use crate::redis::numa_type::NumaType;
@@ -106,6 +121,22 @@ impl<'c> Call<'c> {
     ) -> Result<TypedKey<'c, V>, Fail> {
         drop(self.ctx.open(self.name(index)?, Mode::Read));
         self.own_key(index, Mode::Write)
+    }
+
+    /// Does one of several parts of a change: within the limits, and once another part was done,
+    /// beyond them, so that a command is done as a whole or not at all.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: this part was not done.
+    pub(crate) fn whole<R>(
+        &self,
+        begun: bool,
+        mut part: impl FnMut() -> Result<R, OutOfMemory>,
+    ) -> Result<R, OutOfMemory> {
+        match part() {
+            Err(OutOfMemory) if begun => self.server.beyond_limits(part),
+            done => done,
+        }
     }
 
     /// The bytes of the word at `index`.
@@ -165,5 +196,9 @@ const fn arity((least, most): (usize, usize)) -> i32 {
 /// Registers every command; the name of the first that the server refuses.
 pub(crate) fn register(ctx: Ctx<'_>) -> Result<(), &'static str> {
     string::register(ctx)?;
+    hash::register(ctx)?;
+    set::register(ctx)?;
+    list::register(ctx)?;
+    zset::register(ctx)?;
     own::register(ctx)
 }

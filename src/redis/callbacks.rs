@@ -83,6 +83,51 @@ pub(crate) unsafe extern "C" fn command<C: Command>(
     OK
 }
 
+/// What a client waits for that was put to sleep until a key is ready.
+pub(crate) trait Waits {
+    /// A key may be ready: serves the client, and answers whether it did, or it waits on. The words
+    /// are those of the command that put it to sleep.
+    fn ready(ctx: Ctx<'_>, args: Args<'_>) -> bool;
+
+    /// The time is over, or CLIENT UNBLOCK ended it: replies that there is nothing.
+    fn timed_out(ctx: Ctx<'_>);
+}
+
+/// A key for which a client waits may be ready.
+///
+/// # Safety
+/// * For the server alone, with the arguments that its API promises.
+pub(crate) unsafe extern "C" fn ready<W: Waits>(
+    ctx: *mut raw::RedisModuleCtx,
+    argv: *mut *mut raw::RedisModuleString,
+    argc: c_int,
+) -> c_int {
+    // SAFETY: the server lends the context for this call.
+    let ctx = unsafe { Ctx::from_raw(ctx) };
+    // SAFETY: the server keeps the words of the command until the client is served.
+    let args = unsafe { Args::from_raw(argv, argc) };
+    if contained(false, || W::ready(ctx, args)) {
+        OK
+    } else {
+        ERR
+    }
+}
+
+/// A waiting client has waited long enough.
+///
+/// # Safety
+/// * For the server alone, with the arguments that its API promises.
+pub(crate) unsafe extern "C" fn timed_out<W: Waits>(
+    ctx: *mut raw::RedisModuleCtx,
+    _argv: *mut *mut raw::RedisModuleString,
+    _argc: c_int,
+) -> c_int {
+    // SAFETY: the server lends the context for this call.
+    let ctx = unsafe { Ctx::from_raw(ctx) };
+    contained((), || W::timed_out(ctx));
+    OK
+}
+
 /// The timer's tick.
 ///
 /// # Safety

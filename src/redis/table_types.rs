@@ -23,7 +23,7 @@ impl NumaType for NumaHash {
     fn rewrite(&self, io: Io<'_>, key: Name<'_>) {
         let pairs = self.iter().flat_map(|(field, value)| [field, value]);
         in_pieces(pairs, 2 * ITEMS_PER_COMMAND, &mut |words| {
-            io.emit_words(c"NUMA.HMSET", key, words);
+            io.emit_words(c"NUMA.HMSET", key, words.iter().copied());
         });
     }
 
@@ -65,7 +65,7 @@ impl NumaType for NumaSet {
     fn rewrite(&self, io: Io<'_>, key: Name<'_>) {
         let members = self.iter().map(|(member, _)| member);
         in_pieces(members, ITEMS_PER_COMMAND, &mut |words| {
-            io.emit_words(c"NUMA.SADD", key, words);
+            io.emit_words(c"NUMA.SADD", key, words.iter().copied());
         });
     }
 

@@ -19,7 +19,9 @@ macro_rules! each_type {
         $do! {
             crate::value::NumaString,
             crate::value::NumaHash,
-            crate::value::NumaSet
+            crate::value::NumaSet,
+            crate::value::NumaList,
+            crate::value::NumaZset
         }
     };
 }

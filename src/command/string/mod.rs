@@ -1,5 +1,7 @@
 //! The NUMA string commands: the stock string group on values of our own.
 
+mod bitfield;
+mod bits;
 mod edit;
 mod expiry;
 mod incr;
@@ -7,7 +9,7 @@ mod read;
 mod set;
 mod stralgo;
 
-use super::{Call, Fail, ALL, MANY, NONE, ONE, PAIRS};
+use super::{Call, Fail, AFTER_WORD, ALL, MANY, NONE, ONE, PAIRS};
 use crate::redis::raw::{Mode, Name};
 use crate::redis::string_key::StringKey;
 
@@ -35,6 +37,13 @@ commands! {
     c"numa.decrby", c"write deny-oom fast", ONE, (3, 3), incr::decrby;
     c"numa.incrbyfloat", c"write deny-oom fast", ONE, (3, 3), incr::incrbyfloat;
     c"numa.stralgo", c"readonly getkeys-api", NONE, (2, MANY), stralgo::run;
+    c"numa.setbit", c"write deny-oom", ONE, (4, 4), bits::setbit;
+    c"numa.getbit", c"readonly fast", ONE, (3, 3), bits::getbit;
+    c"numa.bitcount", c"readonly", ONE, (2, MANY), bits::bitcount;
+    c"numa.bitpos", c"readonly", ONE, (3, MANY), bits::bitpos;
+    c"numa.bitop", c"write deny-oom", AFTER_WORD, (4, MANY), bits::bitop;
+    c"numa.bitfield", c"write deny-oom", ONE, (2, MANY), bitfield::bitfield;
+    c"numa.bitfield_ro", c"readonly fast", ONE, (2, MANY), bitfield::bitfield_ro;
 }
 
 impl<'c> Call<'c> {

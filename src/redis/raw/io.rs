@@ -66,6 +66,27 @@ impl Io<'_> {
         (!name.is_null()).then(|| unsafe { Name::from_raw(name.cast_mut()) })
     }
 
+    /// Writes `command key words...` to the AOF.
+    pub(crate) fn emit_words<'w>(
+        self,
+        command: &CStr,
+        key: Name<'_>,
+        words: impl Iterator<Item = &'w [u8]>,
+    ) {
+        let strings: Vec<_> = words.filter_map(own_string).collect();
+        let mut pointers: Vec<_> = strings.iter().map(|word| word.name().as_ptr()).collect();
+        let (start, count) = (pointers.as_mut_ptr(), pointers.len());
+        let (command, format) = (command.as_ptr(), c"sv".as_ptr());
+        api!(RedisModule_EmitAOF(
+            self.ptr,
+            command,
+            format,
+            key.as_ptr(),
+            start,
+            count
+        ));
+    }
+
     /// Writes `command key bytes` to the AOF.
     pub(crate) fn emit(self, command: &CStr, key: Name<'_>, bytes: &[u8]) {
         let (start, len) = (bytes.as_ptr(), bytes.len());
@@ -77,24 +98,6 @@ impl Io<'_> {
             key.as_ptr(),
             start,
             len
-        ));
-    }
-}
-
-impl Io<'_> {
-    /// Writes `command key words...` to the AOF.
-    pub(crate) fn emit_words(self, command: &CStr, key: Name<'_>, words: &[&[u8]]) {
-        let strings: Vec<_> = words.iter().filter_map(|word| own_string(word)).collect();
-        let mut pointers: Vec<_> = strings.iter().map(|word| word.name().as_ptr()).collect();
-        let (start, count) = (pointers.as_mut_ptr(), pointers.len());
-        let (command, format) = (command.as_ptr(), c"sv".as_ptr());
-        api!(RedisModule_EmitAOF(
-            self.ptr,
-            command,
-            format,
-            key.as_ptr(),
-            start,
-            count
         ));
     }
 }

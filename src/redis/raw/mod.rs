@@ -9,6 +9,7 @@ use std::os::raw::c_int;
 
 mod args;
 mod arity;
+mod block;
 mod call;
 mod context;
 mod io;
@@ -26,7 +27,7 @@ pub(crate) use args::{Args, Name};
 pub(crate) use context::{log_anywhere, Ctx, LogLevel};
 pub(crate) use io::{Delivered, Digest, Io};
 pub(crate) use key::{Key, KeyKind, Mode};
-pub(crate) use notify::Event;
+pub(crate) use notify::{Event, HashEvent, ListEvent, SetEvent, ZsetEvent};
 pub(crate) use report::Report;
 pub(crate) use scan::ServerCursor;
 pub(crate) use setup::{could_map, thread_cpu_ns};

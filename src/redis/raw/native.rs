@@ -1,6 +1,6 @@
 //! The content of a stock collection, in and out, without an event.
 
-use super::{api, Key, Name, ServerCursor};
+use super::{api, Key, Name, ServerCursor, OK};
 use redis_module::raw;
 use std::os::raw::c_void;
 
@@ -29,6 +29,19 @@ impl Key<'_> {
                 None => return false,
             }
         }
+    }
+
+    /// Adds an element at the end of a stock list, which is made where nothing lies here.
+    pub(crate) fn list_push(&self, element: Name<'_>) -> bool {
+        let end = raw::REDISMODULE_LIST_TAIL as i32;
+        api!(RedisModule_ListPush(self.as_ptr(), end, element.as_ptr())) == Some(OK)
+    }
+
+    /// Adds a member to a stock sorted set, which is made where nothing lies here.
+    pub(crate) fn zset_add(&self, score: f64, member: Name<'_>) -> bool {
+        let no_flags = std::ptr::null_mut();
+        let (key, member) = (self.as_ptr(), member.as_ptr());
+        api!(RedisModule_ZsetAdd(key, score, member, no_flags)) == Some(OK)
     }
 
     /// Sets a field of a stock hash, which is made where nothing lies here.

@@ -1,7 +1,7 @@
 //! A segment: some hundred entries packed into one piece of bytes.
 //!
 //! ```text
-//! | count | cap | used | dead |  tags (cap x 1) |  offsets (cap x 2) |  heap: entries, used bytes |
+//! | count | cap | used | dead |  tags (cap x 1) |  offsets (cap x 2) | heap: entries, used bytes |
 //!    u16    u16   u16    u16
 //!
 //! entry = key text [value text]
