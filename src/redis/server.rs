@@ -8,6 +8,7 @@ use super::bulk_len::BulkLen;
 use super::main_cell::MainCell;
 use super::pulse::Pulse;
 use super::steering::Steering;
+use super::types::Handles;
 use super::verify::Verifier;
 use super::works::Works;
 use crate::config::{Config, Origins};
@@ -17,9 +18,9 @@ use crate::migrate::Task;
 use crate::placement::{default_weight, Policy};
 use crate::pool::PoolHandle;
 use once_cell::sync::OnceCell;
-use redis_module::raw::RedisModuleType;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The configuration and where each value came from.
 pub(crate) struct Settings {
@@ -40,10 +41,13 @@ pub(crate) struct Server {
     rooms: MainCell<BTreeMap<NodeId, Bytes>>,
     /// How `used_memory` is made to follow: a word for the log and INFO.
     pub(crate) charge_way: &'static str,
-    string_kind: AtomicPtr<RedisModuleType>,
+    /// The server's handles of the NUMA types.
+    pub(crate) types: Handles,
     /// Payloads of RDB files or RESTORE that were refused.
     pub(crate) rejected_payloads: AtomicU64,
     pub(super) bulk_len: BulkLen,
+    /// Where the next call's random numbers begin.
+    dice: AtomicU64,
 }
 
 static SERVER: OnceCell<Server> = OnceCell::new();
@@ -59,7 +63,7 @@ pub(crate) struct Parts {
     pub(crate) pool: PoolHandle,
     pub(crate) settings: Settings,
     pub(crate) charge_way: &'static str,
-    pub(crate) string_kind: *mut RedisModuleType,
+    pub(crate) types: Handles,
     pub(crate) server_cpus: Vec<usize>,
 }
 
@@ -71,7 +75,7 @@ impl Server {
             pool,
             settings,
             charge_way,
-            string_kind,
+            types,
             server_cpus,
         } = parts;
         let works = Works::new(machine, &settings.config, &server_cpus);
@@ -86,9 +90,10 @@ impl Server {
             rooms: MainCell::new(BTreeMap::new()),
             settings: MainCell::new(settings),
             charge_way,
-            string_kind: AtomicPtr::new(string_kind),
+            types,
             rejected_payloads: AtomicU64::new(0),
             bulk_len: BulkLen::new(),
+            dice: AtomicU64::new(RandomState::new().hash_one(0)),
         };
         SERVER
             .set(made)
@@ -99,9 +104,13 @@ impl Server {
         Ok(server)
     }
 
-    /// The server's handle of the NUMA string type.
-    pub(crate) fn string_kind(&self) -> *mut RedisModuleType {
-        self.string_kind.load(Ordering::Relaxed)
+    /// Dice for one call: numbers over all of `u64`, other ones for each call.
+    pub(crate) fn dice(&self) -> impl FnMut() -> u64 {
+        let mut state = mix(self.dice.fetch_add(SPLITMIX_STEP, Ordering::Relaxed));
+        move || {
+            state = state.wrapping_add(SPLITMIX_STEP);
+            mix(state)
+        }
     }
 
     /// A copy of the configuration.
@@ -231,4 +240,15 @@ impl Server {
             self.pool.usage(*node).live > used.percent(percent)
         })
     }
+}
+
+/// The step of SplitMix64.
+const SPLITMIX_STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// What SplitMix64 makes of its state.
+const fn mix(state: u64) -> u64 {
+    let mut z = state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
 }

@@ -135,17 +135,19 @@ pub(crate) fn pages(start: usize, len: usize) -> Vec<usize> {
 }
 
 impl Server {
-    /// Bytes of the memory from `start` on, by the node that the kernel says they lie on.
-    pub(crate) fn physical(&self, start: usize, len: usize) -> BTreeMap<NodeId, Bytes> {
-        let page = os_page().as_usize();
-        let pages = pages(start, len);
-        let mut answers = vec![Residency::Unknown; pages.len()];
-        self.machine.residency(&pages, &mut answers);
+    /// Bytes of those pieces of memory, by the node that the kernel says they lie on.
+    pub(crate) fn physical(&self, spans: &[(usize, usize)]) -> BTreeMap<NodeId, Bytes> {
         let mut by_node = BTreeMap::new();
-        for (at, answer) in pages.iter().zip(answers) {
-            let (from, to) = ((*at).max(start), (*at + page).min(start + len));
-            if let Residency::On(node) = answer {
-                *by_node.entry(node).or_default() += Bytes::from(to - from);
+        let page = os_page().as_usize();
+        for (start, len) in spans.iter().copied() {
+            let pages = pages(start, len);
+            let mut answers = vec![Residency::Unknown; pages.len()];
+            self.machine.residency(&pages, &mut answers);
+            for (at, answer) in pages.iter().zip(answers) {
+                let (from, to) = ((*at).max(start), (*at + page).min(start + len));
+                if let Residency::On(node) = answer {
+                    *by_node.entry(node).or_default() += Bytes::from(to - from);
+                }
             }
         }
         by_node

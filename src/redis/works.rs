@@ -1,7 +1,7 @@
 //! What runs on the timer: the strategies, the background pass, the survey, the check of home.
 //!
 //! ```text
-//! tick -> clock -> foreign frees home -> [moves allowed?] -> runner -> pass -> survey -> pace
+//! tick -> clock -> foreign frees home -> [moves allowed?] -> slices -> runner -> pass -> survey
 //! ```
 //!
 //! Moves are allowed unless the module is switched off, the dataset is loading, or a child of the
@@ -13,6 +13,7 @@ use super::pace::Pace;
 use super::raw::{Ctx, LogLevel};
 use super::reach::{Cursors, Reach};
 use super::server::Server;
+use super::slices::Slices;
 use super::survey::Survey;
 use crate::config::{Config, HomeSetting};
 use crate::ids::{Bytes, NodeId, SlotIndex};
@@ -71,6 +72,7 @@ pub(crate) struct Works {
     pub(crate) survey: Survey,
     pub(crate) holds: Holds,
     pub(crate) rest: Option<Rest>,
+    pub(crate) slices: Slices,
     cursors: Cursors,
     pace: Pace,
     tracker: HomeTracker,
@@ -94,6 +96,7 @@ impl Works {
             survey: Survey::default(),
             holds: Holds::default(),
             rest: None,
+            slices: Slices::default(),
             cursors: Cursors::default(),
             pace: Pace::new(config),
             tracker: HomeTracker::new(choice, machine.topology(), server_cpus, seen),
@@ -145,6 +148,7 @@ impl Works {
             ctx,
             server,
             cursors: &mut self.cursors,
+            slices: &mut self.slices,
             survey: &mut self.survey,
             stats: &mut self.stats,
             config,
@@ -220,6 +224,7 @@ impl Works {
     ) -> Bytes {
         let mut left = budget;
         let (mut reach, runner, background) = self.reach(ctx, server, config);
+        reach.continue_slices(&mut left);
         let moved_before = reach.stats.successful;
         let events = runner.tick(&mut reach, &mut left);
         // Half of what is left of a tick's time is kept from a fast path, so a tick that moved

@@ -1,8 +1,8 @@
 //! NUMAMIGRATE: moving keys by hand. It only places: nothing is replicated, nothing is a write.
 
-use super::args::{integer, is};
-use super::reply::{help, pairs, Value};
-use super::{Call, Done, Fail};
+use crate::command::args::{integer, is};
+use crate::command::reply::{help, pairs, Value};
+use crate::command::{Call, Done, Fail};
 use crate::ids::{DbIndex, NodeId, SlotIndex};
 use crate::migrate::{Budget, KeyInfo, KeyRef, Keyspace, Move, Outcome, Task, Why};
 use crate::redis::raw::{Mode, Name};
@@ -246,8 +246,7 @@ fn info(call: &Call<'_>, name: Name<'_>) -> Done {
     let known = call.server.works.with(|works| {
         let (mut reach, _, _) = works.reach(call.ctx, call.server, &config);
         let info = Keyspace::look(&mut reach, &key)?;
-        let (start, len) = reach.memory_of(&key)?;
-        let physical = call.server.physical(start, len);
+        let physical = call.server.physical(&reach.memory_of(&key)?);
         let physical = physical
             .into_iter()
             .map(|(node, bytes)| (node, bytes.0))
