@@ -48,7 +48,10 @@ const UNSAFE_FILES: &[&str] = &[
     "redis/allocator.rs",
     "redis/callbacks.rs",
     "redis/charge.rs",
-    "redis/main_cell.rs", // one impl: the cell lets the main thread in alone
+    "redis/main_cell.rs",    // one impl: the cell lets the main thread in alone
+    "redis/native/arena.rs", // hooks that jemalloc calls
+    "redis/native/internals.rs", // the server's own functions and objects
+    "redis/native/jemalloc.rs", // its control functions
     "redis/raw/args.rs",
     "redis/raw/arity.rs",
     "redis/raw/context.rs",

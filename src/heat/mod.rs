@@ -44,11 +44,13 @@
 mod clock;
 mod counter;
 mod dice;
+mod key_hash;
 mod level;
 
 pub use crate::ids::Level;
 pub use clock::{Clock, TICK_MS};
 pub use dice::Dice;
+pub use key_hash::KeyHasher;
 
 /// How hot a value is, for comparison: one more octave (256) is twice the expected accesses.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]

@@ -55,7 +55,7 @@ impl Report {
                 self.failed += 1;
                 self.no_room += 1;
             }
-            Outcome::Unsupported | Outcome::Busy => self.failed += 1,
+            Outcome::Unsupported | Outcome::Stays(_) | Outcome::Busy => self.failed += 1,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The module's section of INFO: flat, numeric where it can be, each name once.
 
 use super::guard::panics_caught;
+use super::native::Native;
 use super::process_bytes;
 use super::raw::Report;
 use super::server::{server, Server};
@@ -42,8 +43,20 @@ pub(crate) fn fields(server: &'static Server) -> Vec<Field> {
     });
     let rejected = server.rejected_payloads.load(Ordering::Relaxed);
     out.extend([
-        text("native_plane", "off"),
-        number("far_keys", far_keys(server)),
+        text("native_plane", native_word(server)),
+        text("native_reason", server.native.refused().unwrap_or("none")),
+        number(
+            "native_far_bytes",
+            native_bytes(server, Native::held_in_all),
+        ),
+        number(
+            "native_outside_bytes",
+            native_bytes(server, Native::outside),
+        ),
+        number(
+            "far_keys",
+            far_keys(server) + native_count(server, Native::far_keys),
+        ),
         number(
             "drift_bytes",
             server.verifier.with(|v| v.drift().0).unwrap_or(0),
@@ -199,4 +212,20 @@ fn far_keys(server: &'static Server) -> u64 {
         .filter(|id| *id != home)
         .map(blocks)
         .sum()
+}
+
+fn native_bytes(server: &'static Server, of: fn(&Native) -> Bytes) -> u64 {
+    server.native.get().map_or(0, |native| of(native).0)
+}
+
+fn native_count(server: &'static Server, of: fn(&Native) -> u64) -> u64 {
+    server.native.get().map_or(0, of)
+}
+
+fn native_word(server: &'static Server) -> &'static str {
+    if server.native.get().is_some() {
+        "on"
+    } else {
+        "off"
+    }
 }

@@ -5,6 +5,7 @@
 //! server     what the module keeps, in main_cells    guard       no panic reaches C
 //! string_key a key that may hold a NUMA string       string_type the type as the server sees it
 //! pulse      what an access costs                    steering    where new bytes go
+//! native     keys of the server's own types
 //! reach      the keyspace as lower floors see it     works       what runs on the timer
 //! ```
 
@@ -21,6 +22,7 @@ pub(crate) mod guard;
 pub(crate) mod info;
 pub(crate) mod load;
 pub(crate) mod main_cell;
+mod native;
 mod pace;
 pub(crate) mod process_bytes;
 pub(crate) mod prove;

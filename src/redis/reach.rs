@@ -5,6 +5,7 @@
 //! is replicated. While the server's cursor is inside a bucket no key is changed: a scan only
 //! looks, moves come after it.
 
+use super::native::Native;
 use super::raw::{thread_cpu_ns, Ctx, Key, KeyKind, Mode, Name, ServerCursor};
 use super::server::Server;
 use super::string_key::{Holds, StringKey};
@@ -122,8 +123,24 @@ impl Reach<'_> {
         self.copy_to(key, to)
     }
 
+    /// What is known of a native key; nothing where there is none of that name.
+    fn native(&self, key: &KeyRef) -> Option<KeyInfo> {
+        let native = self.server.native.get()?;
+        native.look(self.ctx, key, &self.clock)
+    }
+
+    /// Moves a native key; nothing where there is none of that name.
+    fn move_native(&self, key: &KeyRef, to: NodeId) -> Option<Outcome> {
+        let room = |node, bytes| self.server.has_room_for(node, bytes);
+        let native = self.server.native.get()?;
+        native.relocate(self.ctx, key, to, &room)
+    }
+
     /// Copies a key's value to a node, even to the one it is believed to lie on.
     pub(crate) fn copy_to(&mut self, key: &KeyRef, to: NodeId) -> Outcome {
+        if let Some(outcome) = self.move_native(key, to) {
+            return outcome;
+        }
         let copied = self.at(key, |open| match open.holds() {
             Holds::Nothing => Outcome::Missing,
             Holds::Other => Outcome::Unsupported,
@@ -134,6 +151,11 @@ impl Reach<'_> {
 
     /// The memory of the value at a key: its first byte's address and its length.
     pub(crate) fn memory_of(&self, key: &KeyRef) -> Option<(usize, usize)> {
+        if let Some(native) = self.server.native.get() {
+            if let Some(memory) = native.memory_of(self.ctx, key) {
+                return Some(memory);
+            }
+        }
         self.at(key, |open| {
             open.look(|value| span(value.addr(), value.memory()))
         })?
@@ -169,11 +191,11 @@ fn info_of(value: &NumaString, clock: &Clock) -> KeyInfo {
     }
 }
 
-/// What is known of the value behind a scanned key; nothing for a native one.
+/// What is known of the value behind a scanned key; nothing for one that is not placed.
 fn scanned_info(server: &Server, key: &Key<'_>, clock: &Clock) -> Option<KeyInfo> {
     match key.kind() {
         KeyKind::Module(kind) if kind == server.string_kind() => {}
-        _ => return None,
+        _ => return server.native.get()?.scanned(key, clock),
     }
     let value = key.module_value()?;
     // SAFETY: the server's pointer of our type, live while its scan callback runs.
@@ -183,6 +205,9 @@ fn scanned_info(server: &Server, key: &Key<'_>, clock: &Clock) -> Option<KeyInfo
 
 impl Keyspace for Reach<'_> {
     fn look(&mut self, key: &KeyRef) -> Option<KeyInfo> {
+        if let Some(info) = self.native(key) {
+            return Some(info);
+        }
         let info = self.at(key, |open| open.look(|value| self.info(value)))?;
         #[cfg(feature = "broken-mover")]
         let info = info.map(|mut info| {
@@ -193,6 +218,9 @@ impl Keyspace for Reach<'_> {
     }
 
     fn relocate(&mut self, key: &KeyRef, to: NodeId) -> Outcome {
+        if let Some(outcome) = self.move_native(key, to) {
+            return outcome;
+        }
         let moved = self.at(key, |open| match open.holds() {
             Holds::Nothing => Outcome::Missing,
             Holds::Other => Outcome::Unsupported,
@@ -326,14 +354,19 @@ impl View for Reach<'_> {
 
     fn scan(&mut self, max: usize, each: &mut dyn FnMut(&KeyRef, KeyInfo)) -> ScanStep {
         let mut seen = Vec::new();
+        let native = self.server.native.get();
         let step = Keyspace::scan(self, CursorId::Survey, max, &mut |key, info| {
             each(key, info);
             seen.push(info);
+            if let (Some(native), Plane::Native) = (native, info.plane) {
+                native.met(&key.name, info.node);
+            }
         });
         seen.iter().for_each(|info| self.survey.note(info));
         self.walked = true;
         if step.wrapped {
             self.survey.finish(self.now_ms());
+            native.into_iter().for_each(Native::walked);
         }
         step
     }

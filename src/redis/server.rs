@@ -6,6 +6,7 @@
 
 use super::bulk_len::BulkLen;
 use super::main_cell::MainCell;
+use super::native::NativePlane;
 use super::pulse::Pulse;
 use super::steering::Steering;
 use super::verify::Verifier;
@@ -36,6 +37,8 @@ pub(crate) struct Server {
     pub(crate) steering: MainCell<Steering>,
     pub(crate) works: MainCell<Works>,
     pub(crate) verifier: MainCell<Verifier>,
+    /// Keys of the server's own types.
+    pub(crate) native: NativePlane,
     /// What each node could hold when it was asked last, once a second: mapped then and free then.
     rooms: MainCell<BTreeMap<NodeId, Bytes>>,
     /// How `used_memory` is made to follow: a word for the log and INFO.
@@ -83,6 +86,7 @@ impl Server {
             steering: MainCell::new(Steering::new(machine, pool, home, &settings.config)),
             works: MainCell::new(works),
             verifier: MainCell::new(Verifier::default()),
+            native: NativePlane::default(),
             rooms: MainCell::new(BTreeMap::new()),
             settings: MainCell::new(settings),
             charge_way,
@@ -150,7 +154,9 @@ impl Server {
     /// Asks the machine what each node has free: files and system calls, so once a second.
     pub(crate) fn ask_rooms(&self) {
         let ids = self.machine.topology().ids();
-        let most = |id| self.pool.usage(id).mapped + self.machine.room(id);
+        ids.for_each(|id| self.machine.note_held(id, self.native.held(id)));
+        let ids = self.machine.topology().ids();
+        let most = |id| self.mapped_on(id) + self.machine.room(id);
         let asked: BTreeMap<_, _> = ids.map(|id| (id, most(id))).collect();
         self.steering.with(|steering| steering.set_mosts(&asked));
         self.rooms.with(|rooms| *rooms = asked);
@@ -162,10 +168,26 @@ impl Server {
         self.pool.usage(node).limit.min(most.unwrap_or_default())
     }
 
+    /// Bytes of a node that values of either plane hold, those free for the next ones included.
+    fn mapped_on(&self, node: NodeId) -> Bytes {
+        self.pool.usage(node).mapped + self.native.held(node)
+    }
+
     /// Whether the machine said, when it was asked last, that a node has that much free.
     pub(crate) fn has_room(&self, node: NodeId, room: Bytes) -> bool {
         let most = self.rooms.with(|rooms| rooms.get(&node).copied()).flatten();
-        most.unwrap_or_default() >= self.pool.usage(node).mapped + room
+        most.unwrap_or_default() >= self.mapped_on(node) + room
+    }
+
+    /// Whether a node takes that many bytes more: by its limit, and by what it has free.
+    pub(crate) fn has_room_for(&self, node: NodeId, bytes: Bytes) -> bool {
+        let limit = self.pool.usage(node).limit;
+        self.used_on(node) + bytes <= limit && self.has_room(node, bytes)
+    }
+
+    /// Bytes of values of both planes on a node.
+    pub(crate) fn used_on(&self, node: NodeId) -> Bytes {
+        self.pool.usage(node).live + self.native.held(node)
     }
 
     /// How many keys have their heat counted.
@@ -181,6 +203,10 @@ impl Server {
     pub(crate) fn tracking_bytes(&self) -> u64 {
         std::mem::size_of::<Self>() as u64
             + self.pulse.with(|pulse| pulse.ring_bytes()).unwrap_or(0)
+            + self
+                .native
+                .get()
+                .map_or(0, |native| native.tracking_bytes())
     }
 
     /// Bytes that the kernel says lie on a node, of the pool's.

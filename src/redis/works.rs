@@ -9,6 +9,7 @@
 //! replication must rest, ends where the server becomes a replica (whose master now says what its
 //! keys are), and works while the module is switched off, being the way to leave.
 
+use super::native::Native;
 use super::pace::Pace;
 use super::raw::{Ctx, LogLevel};
 use super::reach::{Cursors, Reach};
@@ -185,11 +186,13 @@ impl Works {
             pulse.shared = shared;
         });
         server.pool.drain(DRAIN_MAX);
+        server.native.get().into_iter().for_each(Native::sweep);
         self.observe_home(ctx, server);
         if now_ms >= self.slow_due_ms {
             self.slow_due_ms = now_ms + SLOW_MS;
             slow_looks(server);
         }
+        super::load::start_native(ctx, server, &config);
         self.rest = rest(ctx, &config);
         self.end_release_on_replica(ctx);
         let mut budget = self.pace.next(passed_us);

@@ -86,6 +86,10 @@ impl Key<'_> {
         }
     }
 
+    pub(crate) fn as_ptr(&self) -> *mut raw::RedisModuleKey {
+        self.ptr
+    }
+
     /// What lies here.
     pub(crate) fn kind(&self) -> KeyKind {
         if self.ptr.is_null() {

@@ -27,7 +27,7 @@ pub(crate) use notify::Event;
 pub(crate) use report::Report;
 pub(crate) use scan::ServerCursor;
 pub(crate) use setup::{could_map, thread_cpu_ns};
-pub(crate) use text::c_text;
+pub(crate) use text::{c_text, OwnedName};
 
 /// Calls a function of the server's API; `None` where this server has no such function.
 macro_rules! api {
