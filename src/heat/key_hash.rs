@@ -48,11 +48,23 @@ impl KeyHasher {
             let word = word.try_into().map_or(0, u64::from_le_bytes);
             state = folded(state ^ word, FOLD);
         }
-        let last = rest
+        folded(folded(state ^ tail(name, rest), FOLD), MIX)
+    }
+}
+
+/// What is left of a name behind its whole words: its last eight bytes where it has as many, some
+/// of them again, for one load is cheaper than seven.
+#[inline]
+fn tail(name: &[u8], rest: &[u8]) -> u64 {
+    if rest.is_empty() {
+        return 0;
+    }
+    match name.last_chunk::<8>() {
+        Some(last) => u64::from_le_bytes(*last),
+        None => rest
             .iter()
             .rev()
-            .fold(0, |last, byte| last << 8 | u64::from(*byte));
-        folded(folded(state ^ last, FOLD), MIX)
+            .fold(0, |last, byte| last << 8 | u64::from(*byte)),
     }
 }
 

@@ -3,7 +3,7 @@
 //! Values carry their heat, so no event is needed to keep that in step. What names keys from the
 //! outside (the ring of hot far keys, the walk's place) is forgotten when names change meaning.
 
-use super::raw::{Ctx, Name};
+use super::raw::{Ctx, FilterWords, Name};
 use super::server::server;
 use redis_module::raw;
 
@@ -64,5 +64,14 @@ pub(crate) fn keyspace_event(_ctx: Ctx<'_>, event: &[u8], key: Name<'_>) {
     }
     if let Some(native) = server.native.get() {
         native.heard(event, key.bytes());
+    }
+}
+
+/// A command is about to be looked up.
+pub(crate) fn command(words: FilterWords<'_>) {
+    if let Some(server) = server() {
+        if let Some(native) = server.native.get() {
+            native.passes(server, words);
+        }
     }
 }

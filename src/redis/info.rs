@@ -41,21 +41,12 @@ pub(crate) fn fields(server: &'static Server) -> Vec<Field> {
         heat_fields(server, works, &mut out);
         move_fields(works, &mut out);
     });
+    native_fields(server, &mut out);
     let rejected = server.rejected_payloads.load(Ordering::Relaxed);
     out.extend([
-        text("native_plane", native_word(server)),
-        text("native_reason", server.native.refused().unwrap_or("none")),
-        number(
-            "native_far_bytes",
-            native_bytes(server, Native::held_in_all),
-        ),
-        number(
-            "native_outside_bytes",
-            native_bytes(server, Native::outside),
-        ),
         number(
             "far_keys",
-            far_keys(server) + native_count(server, Native::far_keys),
+            far_keys(server) + server.native.get().map_or(0, Native::far_keys),
         ),
         number(
             "drift_bytes",
@@ -214,18 +205,18 @@ fn far_keys(server: &'static Server) -> u64 {
         .sum()
 }
 
-fn native_bytes(server: &'static Server, of: fn(&Native) -> Bytes) -> u64 {
-    server.native.get().map_or(0, |native| of(native).0)
-}
-
-fn native_count(server: &'static Server, of: fn(&Native) -> u64) -> u64 {
-    server.native.get().map_or(0, of)
-}
-
-fn native_word(server: &'static Server) -> &'static str {
-    if server.native.get().is_some() {
-        "on"
-    } else {
-        "off"
-    }
+fn native_fields(server: &'static Server, out: &mut Vec<Field>) {
+    let native = server.native.get();
+    let count = |of: fn(&Native) -> u64| native.map_or(0, of);
+    let refused = server.native.refused().unwrap_or("none");
+    let word = if native.is_some() { "on" } else { "off" };
+    out.extend([
+        text("native_plane", word),
+        text("native_reason", refused.replace(':', ",")),
+        number("native_keys", count(Native::keys)),
+        number("native_far_bytes", count(|native| native.held_in_all().0)),
+        number("native_outside_bytes", count(|native| native.outside().0)),
+        number("native_accesses", count(Native::accesses)),
+        number("native_unsettled", count(Native::unsettled)),
+    ]);
 }

@@ -10,7 +10,7 @@ use super::raw::{thread_cpu_ns, Ctx, Key, KeyKind, Mode, Name, ServerCursor};
 use super::server::Server;
 use super::string_key::{Holds, StringKey};
 use super::survey::Survey;
-use crate::config::Config;
+use crate::config::{Config, NativeKeys};
 use crate::heat::Clock;
 use crate::ids::{Bytes, DbIndex, NodeId};
 use crate::machine::os_page;
@@ -123,10 +123,38 @@ impl Reach<'_> {
         self.copy_to(key, to)
     }
 
+    /// Settles the native keys written since the last tick, with half of its time at most.
+    pub(crate) fn settle_native(&mut self, budget: &mut Budget) {
+        let Some(native) = self.server.native.get() else {
+            return;
+        };
+        let (begun, most_us) = (Instant::now(), budget.time_us / 2);
+        let spent_us = || begun.elapsed().as_micros() as u64;
+        let moved = native.settle(self.ctx, self.server, self.stats, &|| spent_us() < most_us);
+        budget.spend_time(spent_us());
+        budget.bytes -= moved;
+    }
+
     /// What is known of a native key; nothing where there is none of that name.
     fn native(&self, key: &KeyRef) -> Option<KeyInfo> {
         let native = self.server.native.get()?;
         native.look(self.ctx, key, &self.clock)
+    }
+
+    /// Hot native keys that lie far, of what commands have left: names, of any database.
+    fn native_hot(&self) -> Vec<KeyRef> {
+        let manages = self.config.native_keys == NativeKeys::Manage;
+        let Some(native) = self.server.native.get().filter(|_| manages) else {
+            return Vec::new();
+        };
+        let mut hot = Vec::new();
+        let databases = self.ctx.databases();
+        for name in native.take_hot() {
+            let keys = databases.iter().map(|db| KeyRef::new(DbIndex(*db), &name));
+            let far = |key: &KeyRef| self.native(key).is_some_and(|info| info.node != self.home);
+            hot.extend(keys.filter(far));
+        }
+        hot
     }
 
     /// Moves a native key; nothing where there is none of that name.
@@ -192,10 +220,10 @@ fn info_of(value: &NumaString, clock: &Clock) -> KeyInfo {
 }
 
 /// What is known of the value behind a scanned key; nothing for one that is not placed.
-fn scanned_info(server: &Server, key: &Key<'_>, clock: &Clock) -> Option<KeyInfo> {
+fn scanned_info(server: &Server, name: Name<'_>, key: &Key<'_>, clock: &Clock) -> Option<KeyInfo> {
     match key.kind() {
         KeyKind::Module(kind) if kind == server.string_kind() => {}
-        _ => return server.native.get()?.scanned(key, clock),
+        _ => return server.native.get()?.scanned(name.bytes(), key, clock),
     }
     let value = key.module_value()?;
     // SAFETY: the server's pointer of our type, live while its scan callback runs.
@@ -256,7 +284,7 @@ impl Keyspace for Reach<'_> {
             };
             let more = cursor.step(ctx, &mut |name, key| {
                 step.scanned += 1;
-                if let Some(info) = scanned_info(server, &key, clock) {
+                if let Some(info) = scanned_info(server, name, &key, clock) {
                     each(&KeyRef::new(db, name.bytes()), info);
                 }
             });
@@ -306,6 +334,19 @@ fn copy(open: &StringKey<'_>, to: NodeId) -> Outcome {
     }
 }
 
+/// A key as strategies see it: native ones only where they are watched, and to be moved only
+/// where they are managed.
+fn as_managed(mode: NativeKeys, info: KeyInfo) -> Option<KeyInfo> {
+    match (info.plane, mode) {
+        (Plane::Numa, _) | (Plane::Native, NativeKeys::Manage) => Some(info),
+        (Plane::Native, NativeKeys::Observe) => Some(KeyInfo {
+            pinned: true,
+            ..info
+        }),
+        (Plane::Native, NativeKeys::Off) => None,
+    }
+}
+
 impl View for Reach<'_> {
     fn now_ms(&self) -> u64 {
         self.started.elapsed().as_millis() as u64
@@ -334,29 +375,32 @@ impl View for Reach<'_> {
     }
 
     fn usage(&self, node: NodeId) -> Usage {
-        let usage = self.server.pool.usage(node);
         Usage {
-            used: usage.live,
+            used: self.server.used_on(node),
             limit: self.server.most_of(node),
         }
     }
 
     fn take_hot(&mut self, max: usize) -> Vec<KeyRef> {
-        self.server
-            .pulse
-            .with(|pulse| pulse.take_noticed(max))
-            .unwrap_or_default()
+        let noticed = self.server.pulse.with(|pulse| pulse.take_noticed(max));
+        let mut hot = noticed.unwrap_or_default();
+        hot.extend(self.native_hot());
+        hot.truncate(max);
+        hot
     }
 
     fn look(&mut self, key: &KeyRef) -> Option<KeyInfo> {
-        Keyspace::look(self, key)
+        let info = Keyspace::look(self, key)?;
+        as_managed(self.config.native_keys, info)
     }
 
     fn scan(&mut self, max: usize, each: &mut dyn FnMut(&KeyRef, KeyInfo)) -> ScanStep {
         let mut seen = Vec::new();
-        let native = self.server.native.get();
+        let (native, mode) = (self.server.native.get(), self.config.native_keys);
         let step = Keyspace::scan(self, CursorId::Survey, max, &mut |key, info| {
-            each(key, info);
+            if let Some(shown) = as_managed(mode, info) {
+                each(key, shown);
+            }
             seen.push(info);
             if let (Some(native), Plane::Native) = (native, info.plane) {
                 native.met(&key.name, info.node);

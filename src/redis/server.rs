@@ -11,7 +11,7 @@ use super::pulse::Pulse;
 use super::steering::Steering;
 use super::verify::Verifier;
 use super::works::Works;
-use crate::config::{Config, Origins};
+use crate::config::{Config, NativeKeys, Origins};
 use crate::ids::{Bytes, NodeId};
 use crate::machine::Machine;
 use crate::migrate::Task;
@@ -120,8 +120,19 @@ impl Server {
         self.pulse.with(|pulse| pulse.apply(config));
         self.steering.with(|steering| steering.apply(config));
         self.works.with(|works| works.apply(config));
+        self.watch_native(config);
         for node in self.machine.topology().ids() {
             self.pool.set_limit(node, config.node_limit(node));
+        }
+    }
+
+    /// Says what of passing commands is of use until the next tick.
+    pub(crate) fn watch_native(&self, config: &Config) {
+        if let Some(native) = self.native.get() {
+            let watches = config.native_keys != NativeKeys::Off;
+            let manages = config.native_keys == NativeKeys::Manage;
+            let spreads = config.policy != Policy::LocalFirst || config.default_node.is_some();
+            native.set_watching(watches, manages, manages && spreads);
         }
     }
 
@@ -158,7 +169,14 @@ impl Server {
         let ids = self.machine.topology().ids();
         let most = |id| self.mapped_on(id) + self.machine.room(id);
         let asked: BTreeMap<_, _> = ids.map(|id| (id, most(id))).collect();
-        self.steering.with(|steering| steering.set_mosts(&asked));
+        // What native values take of a node or of its limit is not there for new ones.
+        let live = |id| self.pool.usage(id).live;
+        let left = |(id, most): (&NodeId, &Bytes)| {
+            let native = self.used_on(*id) - live(*id);
+            (*id, self.pool.usage(*id).limit.min(*most) - native)
+        };
+        let left = asked.iter().map(left).collect();
+        self.steering.with(|steering| steering.set_mosts(&left));
         self.rooms.with(|rooms| *rooms = asked);
     }
 
@@ -185,18 +203,31 @@ impl Server {
         self.used_on(node) + bytes <= limit && self.has_room(node, bytes)
     }
 
-    /// Bytes of values of both planes on a node.
+    /// Bytes of values of both planes on a node; of native ones where they are managed.
     pub(crate) fn used_on(&self, node: NodeId) -> Bytes {
-        self.pool.usage(node).live + self.native.held(node)
+        let manages = |settings: &mut Settings| settings.config.native_keys == NativeKeys::Manage;
+        let native = if self.settings.with(manages) == Some(true) {
+            self.native.used_on(node, self.pool_live())
+        } else {
+            Bytes::ZERO
+        };
+        self.pool.usage(node).live + native
+    }
+
+    fn pool_live(&self) -> Bytes {
+        let ids = self.machine.topology().ids();
+        ids.map(|id| self.pool.usage(id).live).sum()
     }
 
     /// How many keys have their heat counted.
     pub(crate) fn tracked_keys(&self) -> u64 {
-        self.machine
-            .topology()
-            .ids()
-            .map(|id| self.pool.usage(id).blocks)
-            .sum()
+        self.numa_keys() + self.native.get().map_or(0, |native| native.keys())
+    }
+
+    /// Keys of the module's types.
+    pub(crate) fn numa_keys(&self) -> u64 {
+        let ids = self.machine.topology().ids();
+        ids.map(|id| self.pool.usage(id).blocks).sum()
     }
 
     /// Bytes that watching keys costs beyond their headers.

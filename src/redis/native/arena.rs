@@ -16,16 +16,18 @@
 
 use super::jemalloc::{ArenaIndex, Jemalloc};
 use crate::ids::{Bytes, NodeId};
-use crate::machine::{empty_space, open_space, unbound, Machine};
+use crate::machine::{empty_space, open_space, unbound, Machine, MapError, Mapping};
 use std::ffi::c_void;
 use std::os::raw::c_uint;
 use std::ptr::{null_mut, NonNull};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
-/// The space of a node is at least this large: address space costs nothing.
-const SPACE_MIN: Bytes = Bytes(64 << 30);
-/// And at least so many times what the node holds.
+/// The space of a node is to be this large: address space costs nothing.
+const SPACE_WANTED: Bytes = Bytes(64 << 30);
+/// And so many times what the node holds; where a limit forbids that, half, and half again.
 const SPACE_FACTOR: u64 = 4;
+/// The least that a node is worth.
+const SPACE_LEAST: Bytes = Bytes(1 << 30);
 
 type Alloc = unsafe extern "C" fn(
     *mut Table,
@@ -75,6 +77,9 @@ pub(super) struct NodeArena {
     pub(super) node: NodeId,
     index: ArenaIndex,
     table: &'static Table,
+    /// What jemalloc's statistics said last, and the bytes that came and went since they changed.
+    counted: AtomicU64,
+    since: AtomicI64,
 }
 
 impl NodeArena {
@@ -85,10 +90,7 @@ impl NodeArena {
         node: NodeId,
     ) -> Result<Self, String> {
         let refused = |what: &str| format!("no {what} for node {node}");
-        let capacity = machine.topology().node(node).map(|info| info.capacity);
-        let wanted = Bytes(capacity.unwrap_or_default().0.saturating_mul(SPACE_FACTOR));
-        let space = machine
-            .reserve(wanted.max(SPACE_MIN), node)
+        let space = reserve(machine, node)
             .map_err(|error| format!("{}: {error}", refused("address space")))?;
         let start = space.base.as_ptr().addr();
         let table: &'static mut Table = Box::leak(Box::new(Table {
@@ -115,11 +117,31 @@ impl NodeArena {
         let index = index.ok_or_else(|| refused("arena"))?;
         // SAFETY: leaked; nobody writes to it but through its atomics.
         let table = unsafe { &*hooks };
-        Ok(Self { node, index, table })
+        Ok(Self {
+            node,
+            index,
+            table,
+            counted: AtomicU64::new(0),
+            since: AtomicI64::new(0),
+        })
     }
 
     pub(super) fn index(&self) -> ArenaIndex {
         self.index
+    }
+
+    /// Notes that so many bytes came to the arena, or left it where less than zero.
+    pub(super) fn note(&self, bytes: i64) {
+        self.since.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes in use, of which the statistics say `counted`.
+    pub(super) fn in_use(&self, counted: Bytes) -> Bytes {
+        if self.counted.swap(counted.0, Ordering::Relaxed) != counted.0 {
+            self.since.store(0, Ordering::Relaxed);
+        }
+        let since = self.since.load(Ordering::Relaxed);
+        Bytes(counted.0.saturating_add_signed(since))
     }
 
     /// Whether the address lies in this arena's space.
@@ -135,6 +157,19 @@ impl NodeArena {
     /// Bytes that it had to take from outside of its space: on no node in particular.
     pub(super) fn outside(&self) -> Bytes {
         Bytes::from(self.table.space.outside.load(Ordering::Relaxed))
+    }
+}
+
+/// Address space for a node, as much as is to be had and worth having.
+fn reserve(machine: &dyn Machine, node: NodeId) -> Result<Mapping, MapError> {
+    let capacity = machine.topology().node(node).map(|info| info.capacity);
+    let least = capacity.unwrap_or_default().max(SPACE_LEAST);
+    let mut wanted = Bytes(least.0.saturating_mul(SPACE_FACTOR)).max(SPACE_WANTED);
+    loop {
+        match machine.reserve(wanted, node) {
+            Err(_) if wanted > least => wanted = Bytes(wanted.0 / 2),
+            reserved => return reserved,
+        }
     }
 }
 

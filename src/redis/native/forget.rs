@@ -24,29 +24,44 @@ const FREEING: [&[u8]; 7] = [
 impl Native {
     /// A key of that name goes far, or may.
     pub(super) fn note_far(&self, name: &[u8]) {
-        self.far.with(|far| far.set.enter(far.hasher.hash(name)));
+        self.far.with(|far| far.set.enter(self.hasher.hash(name)));
     }
 
     /// The endless walk has met a key.
     pub(crate) fn met(&self, name: &[u8], node: NodeId) {
-        if node != self.birth {
-            self.far.with(|far| far.set.meet(far.hasher.hash(name)));
-        }
+        let hash = self.hasher.hash(name);
+        self.far.with(|far| {
+            if node != self.birth {
+                far.set.meet(hash);
+            }
+            if far.settled.contains(hash) {
+                far.settled.meet(hash);
+            }
+        });
     }
 
     /// The endless walk is through.
     pub(crate) fn walked(&self) {
-        self.far.with(|far| far.set.turn());
+        self.far.with(|far| {
+            far.set.turn();
+            far.settled.turn();
+        });
     }
 
     /// The endless walk begins again before its end.
     pub(crate) fn walk_again(&self) {
-        self.far.with(|far| far.set.restart());
+        self.far.with(|far| {
+            far.set.restart();
+            far.settled.restart();
+        });
+        self.forget_names();
     }
 
     /// Whether the key may be far.
     fn may_be_far(&self, name: &[u8]) -> bool {
-        let known = self.far.with(|far| far.set.contains(far.hasher.hash(name)));
+        let known = self
+            .far
+            .with(|far| far.set.contains(self.hasher.hash(name)));
         known.unwrap_or(true)
     }
 
@@ -55,20 +70,22 @@ impl Native {
         self.far.with(|far| far.set.counted()).unwrap_or(0)
     }
 
-    /// Bytes that remembering far keys takes.
+    /// Bytes that watching native keys takes.
     pub(crate) fn tracking_bytes(&self) -> u64 {
-        self.far.with(|far| far.set.bytes()).unwrap_or(0)
+        let names = self.far.with(|far| far.set.bytes() + far.settled.bytes());
+        let reads = self.reads.with(|reads| reads.watch.bytes());
+        names.unwrap_or(0) + reads.unwrap_or(0)
     }
 
     /// A keyspace event: what it freed leaves the cache, and what it renamed keeps its place.
     pub(crate) fn heard(&self, event: &[u8], name: &[u8]) {
         match event {
             b"rename_from" | b"move_from" => {
-                self.far.with(|far| far.nameless = far.hasher.hash(name));
+                self.far.with(|far| far.nameless = self.hasher.hash(name));
             }
             b"rename_to" | b"move_to" => {
                 self.far.with(|far| {
-                    let to = far.hasher.hash(name);
+                    let to = self.hasher.hash(name);
                     far.set.rename(far.nameless, to);
                 });
             }

@@ -9,6 +9,7 @@
 //! Invariant: an [`Object`] is a live object of the keyspace and is used on the main thread, within
 //! the callback that found it, and before anything that may delete its key.
 
+use crate::ids::Bytes;
 use crate::redis::charge::symbol;
 use crate::redis::raw::{Ctx, Key, Mode, Name, OwnedName};
 use std::marker::PhantomData;
@@ -51,6 +52,7 @@ type Release = unsafe extern "C" fn(*mut RawObject);
 type Size = unsafe extern "C" fn(*mut RawObject, usize) -> usize;
 type Effort = unsafe extern "C" fn(*mut c_void, *mut RawObject) -> usize;
 type Idle = unsafe extern "C" fn(*mut RawObject) -> u64;
+type Used = unsafe extern "C" fn() -> usize;
 type Dup = unsafe extern "C" fn(*mut RawObject) -> *mut RawObject;
 type MakeString = unsafe extern "C" fn(*const c_char, usize) -> *mut RawObject;
 
@@ -64,6 +66,7 @@ pub(super) struct Internals {
     size: Size,
     effort: Effort,
     idle: Idle,
+    used: Used,
     embedded: MakeString,
     raw: MakeString,
     list: Dup,
@@ -163,6 +166,13 @@ impl Object<'_> {
         }
     }
 
+    /// How long ago it was used last, where the stamp is one of frequency: 16 bits of minutes.
+    pub(super) fn idle_minutes(self) -> u64 {
+        let now = Ctx::unix_ms().unsigned_abs() / 60_000;
+        let then = u64::from(self.bits() >> 16);
+        now.wrapping_sub(then) & 0xFFFF
+    }
+
     /// The same type and encoding.
     fn is_like(self, other: Self) -> bool {
         (self.bits() ^ other.bits()) & 0xFF == 0
@@ -211,6 +221,7 @@ impl Internals {
             size: function!(c"objectComputeSize", Size),
             effort: function!(c"lazyfreeGetFreeEffort", Effort),
             idle: function!(c"estimateObjectIdleTime", Idle),
+            used: function!(c"zmalloc_used_memory", Used),
             embedded: function!(c"createEmbeddedStringObject", MakeString),
             raw: function!(c"createRawStringObject", MakeString),
             list: function!(c"listTypeDup", Dup),
@@ -301,6 +312,12 @@ impl Internals {
     pub(super) fn idle_ms(&self, object: Object<'_>) -> u64 {
         // SAFETY: a live object; the function reads its stamp.
         unsafe { (self.idle)(object.raw.as_ptr()) }
+    }
+
+    /// What the server counts as used.
+    pub(super) fn used_memory(&self) -> Bytes {
+        // SAFETY: the function takes nothing and only reads a counter.
+        Bytes::from(unsafe { (self.used)() })
     }
 
     /// A copy of the value, in memory of the arena that the thread is in; nothing for what has no

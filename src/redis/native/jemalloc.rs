@@ -8,6 +8,7 @@
 //! had before, and its cache holds no block of the arena that was borrowed. Rejected: disabling the
 //! thread's cache instead of flushing it, which destroys and remakes it at each move.
 
+use crate::ids::Bytes;
 use crate::redis::charge::{library_of, symbol};
 use std::ffi::{c_void, CStr};
 use std::os::raw::{c_char, c_int};
@@ -29,6 +30,8 @@ pub(super) struct Jemalloc {
     by_mib: ByMib,
     thread_arena: [usize; 2],
     flush: [usize; 3],
+    /// Bytes of small and of large values in use, of arena 0.
+    allocated: [[usize; 5]; 2],
 }
 
 impl Jemalloc {
@@ -49,11 +52,19 @@ impl Jemalloc {
         let by_mib = unsafe { std::mem::transmute::<*mut c_void, ByMib>(by_mib) };
         let thread_arena = mib(name_to_mib, c"thread.arena").ok_or("it has no thread.arena")?;
         let flush = mib(name_to_mib, c"thread.tcache.flush").ok_or("it has no thread cache")?;
+        let counts = [
+            mib(name_to_mib, c"stats.arenas.0.small.allocated"),
+            mib(name_to_mib, c"stats.arenas.0.large.allocated"),
+        ];
+        let [Some(small), Some(large)] = counts else {
+            return Err("the server's jemalloc counts nothing".to_owned());
+        };
         Ok(Self {
             mallctl,
             by_mib,
             thread_arena,
             flush,
+            allocated: [small, large],
         })
     }
 
@@ -70,6 +81,24 @@ impl Jemalloc {
         // SAFETY: the name's contract: an unsigned is written, a pointer to hooks is read.
         let status = unsafe { (self.mallctl)(name, to, &mut len, from, size) };
         (status == 0).then_some(ArenaIndex(index))
+    }
+
+    /// Bytes in use in an arena, as they were when the server refreshed its statistics last, which
+    /// it does ten times a second.
+    pub(super) fn allocated(&self, arena: ArenaIndex) -> Bytes {
+        let one = |mib: &[usize; 5]| self.count_of(mib, arena);
+        self.allocated.iter().map(one).sum()
+    }
+
+    fn count_of(&self, mib: &[usize; 5], arena: ArenaIndex) -> Bytes {
+        let [stats, arenas, _, kind, allocated] = *mib;
+        let mib = [stats, arenas, arena.0 as usize, kind, allocated];
+        let (mut count, mut len) = (0_usize, size_of::<usize>());
+        let to = (&raw mut count).cast();
+        let (start, parts) = (mib.as_ptr(), mib.len());
+        // SAFETY: the name's contract: a size is written, nothing is read.
+        let status = unsafe { (self.by_mib)(start, parts, to, &mut len, null_mut(), 0) };
+        Bytes::from(if status == 0 { count } else { 0 })
     }
 
     /// Has the calling thread allocate from `arena`; the arena it had.

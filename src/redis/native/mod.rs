@@ -4,7 +4,9 @@
 //! ```text
 //! jemalloc   the allocator, found by name       arena   a node's arena, and its hooks
 //! internals  what COPY is made of               moves   one value from node to node
-//! forget     freed far blocks, changed names
+//! forget     freed far blocks, changed names    reads   what passing commands tell
+//! commands   which words are keys               settle  new keys go where the policy says
+//! names      keys left for the next tick
 //! ```
 //!
 //! A value is copied while the thread allocates from the target's arena, and the copy takes the
@@ -17,14 +19,20 @@
 //! were as expected; whatever fails says why, and the rest of the module works without it.
 
 mod arena;
+mod commands;
 mod forget;
 mod internals;
 mod jemalloc;
 mod moves;
+mod names;
+mod reads;
+mod settle;
+
+pub(crate) use reads::is_watched;
 
 use super::main_cell::MainCell;
 use super::raw::{Ctx, Key};
-use crate::heat::{Clock, Heat, KeyHasher, Level, TICK_MS};
+use crate::heat::{Clock, Guess, KeyHasher};
 use crate::ids::{Bytes, NodeId};
 use crate::machine::Machine;
 use crate::migrate::{FarSet, KeyInfo, KeyRef, Kind, Plane};
@@ -32,15 +40,19 @@ use arena::NodeArena;
 use internals::{Form, Found, Internals, Object, Type, OBJECT_BYTES};
 use jemalloc::Jemalloc;
 use once_cell::sync::OnceCell;
+use reads::Reads;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The plane of one server: not tried yet, on, or off for a reason.
 #[derive(Default)]
 pub(crate) struct NativePlane(OnceCell<Result<Native, String>>);
 
-/// What is remembered of far keys.
+/// What is remembered of names.
+#[derive(Default)]
 struct Far {
-    hasher: KeyHasher,
     set: FarSet,
+    /// Keys that were settled.
+    settled: FarSet,
     /// The name that a key has just lost; the next event says what it is called now.
     nameless: u64,
 }
@@ -52,7 +64,13 @@ pub(crate) struct Native {
     arenas: Vec<NodeArena>,
     /// The node of all memory that is in no arena of ours.
     birth: NodeId,
+    hasher: KeyHasher,
     far: MainCell<Far>,
+    reads: MainCell<Reads>,
+    /// Keys of the server's own types, as they were counted last.
+    keys: AtomicU64,
+    /// Whether the server's stamp of use is a frequency and not a time.
+    by_frequency: AtomicBool,
 }
 
 impl NativePlane {
@@ -83,6 +101,23 @@ impl NativePlane {
         self.0.get().is_some()
     }
 
+    /// Bytes of native data on a node: what is in use in its arena, or on the node where the server
+    /// allocates, what is in use elsewhere, but for what was `charged` for the pool.
+    pub(crate) fn used_on(&self, node: NodeId, charged: Bytes) -> Bytes {
+        match self.get() {
+            Some(native) if native.birth == node => {
+                let far = native.arenas.iter();
+                let far: Bytes = far.map(|arena| native.allocated(arena)).sum();
+                native.internals.used_memory() - charged - far
+            }
+            Some(native) => {
+                let arena = native.arena_of(node);
+                arena.map_or(Bytes::ZERO, |arena| native.allocated(arena))
+            }
+            None => Bytes::ZERO,
+        }
+    }
+
     /// Bytes of native values that are held on a node in an arena of ours.
     pub(crate) fn held(&self, node: NodeId) -> Bytes {
         self.get().map_or(Bytes::ZERO, |native| native.held(node))
@@ -94,6 +129,7 @@ impl Native {
         let allocator = ctx.server_info(c"memory", c"mem_allocator");
         let jemalloc = Jemalloc::find(&allocator.unwrap_or_default())?;
         let internals = Internals::find(ctx)?;
+        let reads = Reads::find().ok_or("the server's command table reads otherwise")?;
         let nodes = machine.topology().usable();
         let arenas: Result<Vec<_>, _> = nodes
             .filter(|node| *node != home)
@@ -104,14 +140,20 @@ impl Native {
             internals,
             arenas: arenas?,
             birth: home,
-            far: MainCell::new(Far {
-                hasher: KeyHasher::random(),
-                set: FarSet::default(),
-                nameless: 0,
-            }),
+            hasher: KeyHasher::random(),
+            far: MainCell::new(Far::default()),
+            reads: MainCell::new(reads),
+            keys: AtomicU64::new(0),
+            by_frequency: AtomicBool::new(false),
         };
         made.try_out(ctx)?;
-        Ok(made)
+        made.look_around(ctx, 0);
+        // Last: what is registered would be called whatever came of the rest.
+        if made.listen(ctx) {
+            Ok(made)
+        } else {
+            Err("the server takes no command filter".to_owned())
+        }
     }
 
     /// The node that the address lies on, as far as is known without asking the kernel.
@@ -124,6 +166,23 @@ impl Native {
         self.arenas.iter().find(|arena| arena.node == node)
     }
 
+    /// What is worth a look once a second only; `foreign` keys are of modules.
+    pub(crate) fn look_around(&self, ctx: Ctx<'_>, foreign: u64) {
+        let size = |db: u32| if ctx.select_db(db) { ctx.db_size() } else { 0 };
+        let keys: u64 = ctx.databases().into_iter().map(size).sum();
+        self.keys
+            .store(keys.saturating_sub(foreign), Ordering::Relaxed);
+        self.fit(keys);
+        let policy = ctx.config_text(c"maxmemory-policy").unwrap_or_default();
+        self.by_frequency
+            .store(policy.ends_with("lfu"), Ordering::Relaxed);
+    }
+
+    /// Keys of the server's own types, as they were counted last.
+    pub(crate) fn keys(&self) -> u64 {
+        self.keys.load(Ordering::Relaxed)
+    }
+
     /// The node of what lies in no arena.
     pub(crate) fn birth(&self) -> NodeId {
         self.birth
@@ -131,6 +190,13 @@ impl Native {
 
     fn held(&self, node: NodeId) -> Bytes {
         self.arena_of(node).map_or(Bytes::ZERO, NodeArena::held)
+    }
+
+    /// Bytes in use in an arena: what the server's statistics say, a tenth of a second old, and
+    /// what was moved since. A strategy that saw the old figure alone would go on draining a node
+    /// that is drained, and then fill it again.
+    fn allocated(&self, arena: &NodeArena) -> Bytes {
+        arena.in_use(self.jemalloc.allocated(arena.index()))
     }
 
     /// Bytes of all arenas.
@@ -160,26 +226,29 @@ impl Native {
 
     /// What is known of a native key; nothing where there is none of that name.
     pub(crate) fn look(&self, ctx: Ctx<'_>, key: &KeyRef, clock: &Clock) -> Option<KeyInfo> {
-        self.with_key(ctx, key, |found| self.info(found.object, clock))
+        self.with_key(ctx, key, |found| self.info(&key.name, found.object, clock))
     }
 
     /// The same of a scanned key.
-    pub(crate) fn scanned(&self, key: &Key<'_>, clock: &Clock) -> Option<KeyInfo> {
+    pub(crate) fn scanned(&self, name: &[u8], key: &Key<'_>, clock: &Clock) -> Option<KeyInfo> {
         let object = self.internals.scanned(key)?;
-        (object.kind() != Type::Foreign).then(|| self.info(object, clock))
+        (object.kind() != Type::Foreign).then(|| self.info(name, object, clock))
     }
 
-    fn info(&self, object: Object<'_>, clock: &Clock) -> KeyInfo {
-        let idle_ms = self.internals.idle_ms(object);
-        let idle_ticks = u32::try_from(idle_ms / TICK_MS).unwrap_or(u32::MAX);
-        let heat = Heat::restored(clock, Level::clamped(1), 4, 0, idle_ticks);
+    fn info(&self, name: &[u8], object: Object<'_>, clock: &Clock) -> KeyInfo {
+        let idle_ms = if self.by_frequency.load(Ordering::Relaxed) {
+            object.idle_minutes().saturating_mul(60_000)
+        } else {
+            self.internals.idle_ms(object)
+        };
+        let heat = Guess::new(clock, self.counter(name), idle_ms);
         KeyInfo {
             node: object.block().map_or(self.birth, |at| self.node_of(at)),
             bytes: self.movable_bytes(object),
             level: heat.level(clock),
             score: heat.score(clock),
             idle_ms,
-            accesses: heat.accesses.into(),
+            accesses: heat.accesses().into(),
             pinned: object.form() == Form::Number,
             kind: kind_of(object),
             plane: Plane::Native,

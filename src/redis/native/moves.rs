@@ -67,10 +67,19 @@ impl Native {
             return Outcome::NoRoom;
         };
         self.internals.replace(found, copy);
+        let moved = i64::try_from(bytes.0).unwrap_or(i64::MAX);
+        self.note_moved(from, -moved);
+        self.note_moved(to, moved);
         if from != self.birth {
             self.jemalloc.flush();
         }
         Outcome::Moved { bytes }
+    }
+
+    fn note_moved(&self, node: NodeId, bytes: i64) {
+        if let Some(arena) = self.arena_of(node) {
+            arena.note(bytes);
+        }
     }
 
     fn hold_ns(&self, object: Object<'_>, bytes: Bytes) -> usize {

@@ -10,6 +10,7 @@ use std::os::raw::c_int;
 mod args;
 mod arity;
 mod context;
+mod filter;
 mod io;
 mod key;
 mod notify;
@@ -21,6 +22,7 @@ mod text;
 
 pub(crate) use args::{Args, Name};
 pub(crate) use context::{log_anywhere, Ctx, LogLevel};
+pub(crate) use filter::FilterWords;
 pub(crate) use io::{Delivered, Digest, Io};
 pub(crate) use key::{Key, KeyKind, Mode};
 pub(crate) use notify::Event;
