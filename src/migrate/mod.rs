@@ -197,6 +197,10 @@ pub trait Keyspace {
     /// heat, LRU, nothing in the replication stream.
     fn relocate(&mut self, key: &KeyRef, to: NodeId) -> Outcome;
 
+    /// Hears which moves come next, in this order unless the budget ends them, so that it may do
+    /// together what each would do again; none, when no more come.
+    fn expect(&mut self, _moves: &[&Move], _budget: &Budget) {}
+
     /// Turns a NUMA value into the native one of the same content, TTL kept.
     fn release(&mut self, key: &KeyRef) -> Outcome;
 

@@ -15,7 +15,7 @@ use crate::heat::Clock;
 use crate::ids::{Bytes, DbIndex, NodeId};
 use crate::machine::os_page;
 use crate::migrate::{
-    carry_out, Budget, CursorId, KeyInfo, KeyRef, Keyspace, Kind, MoveStats, Outcome, Plane,
+    carry_out, Budget, CursorId, KeyInfo, KeyRef, Keyspace, Kind, Move, MoveStats, Outcome, Plane,
     Report, ScanStep, Usage,
 };
 use crate::strategy::{Engine, Params, Plan, View};
@@ -164,9 +164,16 @@ impl Reach<'_> {
         native.relocate(self.ctx, key, to, &room)
     }
 
+    /// The same for a move that comes alone.
+    fn move_native_alone(&self, key: &KeyRef, to: NodeId) -> Option<Outcome> {
+        let room = |node, bytes| self.server.has_room_for(node, bytes);
+        let native = self.server.native.get()?;
+        native.relocate_alone(self.ctx, key, to, &room)
+    }
+
     /// Copies a key's value to a node, even to the one it is believed to lie on.
     pub(crate) fn copy_to(&mut self, key: &KeyRef, to: NodeId) -> Outcome {
-        if let Some(outcome) = self.move_native(key, to) {
+        if let Some(outcome) = self.move_native_alone(key, to) {
             return outcome;
         }
         let copied = self.at(key, |open| match open.holds() {
@@ -255,6 +262,13 @@ impl Keyspace for Reach<'_> {
             Holds::Numa => relocate(open, to),
         });
         moved.unwrap_or(Outcome::Missing)
+    }
+
+    fn expect(&mut self, moves: &[&Move], budget: &Budget) {
+        if let Some(native) = self.server.native.get() {
+            let room = |node, bytes| self.server.has_room_for(node, bytes);
+            native.expect(self.ctx, moves, budget.time_us, &room);
+        }
     }
 
     fn release(&mut self, key: &KeyRef) -> Outcome {

@@ -9,9 +9,10 @@
 //! Invariant: an [`Object`] is a live object of the keyspace and is used on the main thread, within
 //! the callback that found it, and before anything that may delete its key.
 
-use crate::ids::Bytes;
+use crate::ids::{Bytes, DbIndex};
 use crate::redis::charge::symbol;
 use crate::redis::raw::{Ctx, Key, Mode, Name, OwnedName};
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::os::raw::{c_char, c_int, c_void};
 use std::ptr::NonNull;
@@ -74,6 +75,33 @@ pub(super) struct Internals {
     zset: Dup,
     hash: Dup,
     stream: Dup,
+}
+
+/// A database of the server's. It lives, at its place, as long as the server.
+#[derive(Clone, Copy)]
+pub(super) struct Database(*mut c_void);
+
+// SAFETY: an address; only the main thread follows it.
+unsafe impl Send for Database {}
+
+/// The databases asked for so far.
+#[derive(Default)]
+pub(super) struct Databases(BTreeMap<DbIndex, Database>);
+
+impl Databases {
+    /// The database of that number, which is the selected one.
+    pub(super) fn get(&mut self, ctx: Ctx<'_>, index: DbIndex) -> Option<Database> {
+        if let Some(known) = self.0.get(&index) {
+            return Some(*known);
+        }
+        let name = ctx.string(NO_KEY)?;
+        let key = ctx.open(name.name(), Mode::Quiet);
+        let raw = NonNull::new(key.as_ptr().cast::<RawKey>())?;
+        // SAFETY: an open key, whose shape was recognised at load.
+        let found = Database(unsafe { raw.as_ref() }.db);
+        self.0.insert(index, found);
+        Some(found)
+    }
 }
 
 /// The server's numbers of types, as `OBJ_STRING` and on.
@@ -143,6 +171,16 @@ impl Object<'_> {
             (Type::String, 8) => Form::Embedded,
             _ => Form::Apart,
         }
+    }
+
+    /// The same without a bound: for whoever keeps to the callback by himself.
+    pub(super) fn forever(self) -> Object<'static> {
+        Object::from_raw(self.raw)
+    }
+
+    /// Where the object lies.
+    pub(super) fn address(self) -> usize {
+        self.raw.as_ptr().addr()
     }
 
     /// Whether more than the key points to it.
@@ -263,22 +301,13 @@ impl Internals {
         right.then_some(()).ok_or_else(wrong)
     }
 
-    /// The selected database.
-    fn db(&self, ctx: Ctx<'_>) -> Option<*mut c_void> {
-        let name = ctx.string(NO_KEY)?;
-        let key = ctx.open(name.name(), Mode::Quiet);
-        let raw = NonNull::new(key.as_ptr().cast::<RawKey>())?;
-        // SAFETY: an open key, whose shape was recognised at load; databases live for ever.
-        Some(unsafe { raw.as_ref() }.db)
-    }
-
-    /// The key of that name in the selected database; nothing where there is none, or its time is
-    /// up. It is not opened: that would delete an expired key, with all that follows.
-    pub(super) fn find_key<'k>(&self, ctx: Ctx<'k>, name: Name<'k>) -> Option<Found<'k>> {
-        let db = self.db(ctx)?;
+    /// The key of that name; nothing where there is none, or its time is up. It is not opened: that
+    /// would delete an expired key, with all that follows.
+    pub(super) fn find_key<'k>(&self, db: Database, name: Name<'k>) -> Option<Found<'k>> {
         // SAFETY: a database and a string of the server's.
-        let raw = unsafe { (self.lookup)(db, name.as_ptr().cast(), NO_TOUCH) };
+        let raw = unsafe { (self.lookup)(db.0, name.as_ptr().cast(), NO_TOUCH) };
         let object = Object::from_raw(NonNull::new(raw)?);
+        let db = db.0;
         let found = Found { db, name, object };
         (!self.is_expired(&found)).then_some(found)
     }

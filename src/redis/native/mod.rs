@@ -6,7 +6,7 @@
 //! internals  what COPY is made of               moves   one value from node to node
 //! forget     freed far blocks, changed names    reads   what passing commands tell
 //! commands   which words are keys               settle  new keys go where the policy says
-//! names      keys left for the next tick
+//! names      keys left for the next tick        batch   moves made together
 //! ```
 //!
 //! A value is copied while the thread allocates from the target's arena, and the copy takes the
@@ -19,6 +19,7 @@
 //! were as expected; whatever fails says why, and the rest of the module works without it.
 
 mod arena;
+mod batch;
 mod commands;
 mod forget;
 mod internals;
@@ -37,7 +38,8 @@ use crate::ids::{Bytes, NodeId};
 use crate::machine::Machine;
 use crate::migrate::{FarSet, KeyInfo, KeyRef, Kind, Plane};
 use arena::NodeArena;
-use internals::{Form, Found, Internals, Object, Type, OBJECT_BYTES};
+use batch::Waiting;
+use internals::{Databases, Form, Found, Internals, Object, Type, OBJECT_BYTES};
 use jemalloc::Jemalloc;
 use once_cell::sync::OnceCell;
 use reads::Reads;
@@ -67,6 +69,10 @@ pub(crate) struct Native {
     hasher: KeyHasher,
     far: MainCell<Far>,
     reads: MainCell<Reads>,
+    waiting: MainCell<Vec<Waiting>>,
+    /// Whether a far block was freed since the thread's cache was flushed last.
+    freed_far: AtomicBool,
+    databases: MainCell<Databases>,
     /// Keys of the server's own types, as they were counted last.
     keys: AtomicU64,
     /// Whether the server's stamp of use is a frequency and not a time.
@@ -143,6 +149,9 @@ impl Native {
             hasher: KeyHasher::random(),
             far: MainCell::new(Far::default()),
             reads: MainCell::new(reads),
+            waiting: MainCell::new(Vec::new()),
+            freed_far: AtomicBool::new(false),
+            databases: MainCell::new(Databases::default()),
             keys: AtomicU64::new(0),
             by_frequency: AtomicBool::new(false),
         };
@@ -220,7 +229,8 @@ impl Native {
             return None;
         }
         let name = ctx.string(&key.name)?;
-        let found = self.internals.find_key(ctx, name.name())?;
+        let db = self.databases.with(|known| known.get(ctx, key.db))??;
+        let found = self.internals.find_key(db, name.name())?;
         (found.object.kind() != Type::Foreign).then(|| work(&found))
     }
 

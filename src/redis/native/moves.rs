@@ -4,7 +4,7 @@
 //! cannot fail: a value is whole on its old node or whole on its new one. While it is copied the
 //! thread allocates from the target's arena and does nothing else: the server is inside one of our
 //! callbacks. Freed blocks of an arena of ours would stay in the thread's cache and serve the next
-//! near allocation, so the cache is flushed after them.
+//! near allocation, so the cache is flushed before a near copy is made and when no more moves come.
 //!
 //! The server is held for as long as the copy takes, which is known only by estimate; what would
 //! take longer than [`HOLD_NS_MAX`] stays where it is and says so.
@@ -15,6 +15,7 @@ use super::Native;
 use crate::ids::{Bytes, NodeId};
 use crate::migrate::{KeyRef, Outcome, Stays};
 use crate::redis::raw::Ctx;
+use std::sync::atomic::Ordering;
 
 /// The longest that one move may hold the server, by estimate.
 const HOLD_NS_MAX: usize = 1_000_000;
@@ -22,6 +23,15 @@ const HOLD_NS_MAX: usize = 1_000_000;
 const NS_PER_BLOCK: usize = 300;
 /// What 16 bytes cost.
 const NS_PER_16_BYTES: usize = 6;
+
+/// A move that can be made.
+pub(super) struct Target {
+    from: NodeId,
+    pub(super) to: NodeId,
+    bytes: Bytes,
+    /// How long it will hold the server, by estimate.
+    pub(super) hold_ns: usize,
+}
 
 impl Native {
     /// Moves a native value; nothing where there is no native key of that name. `room` tells
@@ -40,40 +50,89 @@ impl Native {
         self.with_key(ctx, key, |found| self.move_found(found, to, room))
     }
 
+    /// The same for a move that comes alone.
+    pub(crate) fn relocate_alone(
+        &self,
+        ctx: Ctx<'_>,
+        key: &KeyRef,
+        to: NodeId,
+        room: &dyn Fn(NodeId, Bytes) -> bool,
+    ) -> Option<Outcome> {
+        // What a panic has left behind is of another callback.
+        self.drop_waiting();
+        let outcome = self.relocate(ctx, key, to, room);
+        self.flush_freed();
+        outcome
+    }
+
     fn move_found(
         &self,
         found: &Found<'_>,
         to: NodeId,
         room: &dyn Fn(NodeId, Bytes) -> bool,
     ) -> Outcome {
-        let Some(at) = found.object.block() else {
-            return Outcome::Stays(Stays::NoBlock);
+        let target = match self.target(found, to, room) {
+            Ok(target) => target,
+            Err(outcome) => return outcome,
         };
-        let from = self.node_of(at);
-        if from == to {
-            return Outcome::AlreadyThere;
-        }
-        if found.object.is_shared() {
-            return Outcome::Stays(Stays::Shared);
-        }
-        let bytes = self.movable_bytes(found.object);
-        if self.hold_ns(found.object, bytes) > HOLD_NS_MAX {
-            return Outcome::Stays(Stays::TooBig);
-        }
-        if !room(to, bytes) {
-            return Outcome::NoRoom;
-        }
-        let Some(copy) = self.copy_to(found.object, to) else {
+        let waiting = self.take_waiting(found.object, to);
+        let Some(copy) = waiting.or_else(|| self.copy_to(found.object, to)) else {
             return Outcome::NoRoom;
         };
         self.internals.replace(found, copy);
+        let bytes = target.bytes;
         let moved = i64::try_from(bytes.0).unwrap_or(i64::MAX);
-        self.note_moved(from, -moved);
+        self.note_moved(target.from, -moved);
         self.note_moved(to, moved);
-        if from != self.birth {
-            self.jemalloc.flush();
+        if target.from != self.birth {
+            self.note_freed_far();
         }
         Outcome::Moved { bytes }
+    }
+
+    /// What is to be moved; how the move ends without one where it cannot be.
+    pub(super) fn target(
+        &self,
+        found: &Found<'_>,
+        to: NodeId,
+        room: &dyn Fn(NodeId, Bytes) -> bool,
+    ) -> Result<Target, Outcome> {
+        let Some(at) = found.object.block() else {
+            return Err(Outcome::Stays(Stays::NoBlock));
+        };
+        let from = self.node_of(at);
+        if from == to {
+            return Err(Outcome::AlreadyThere);
+        }
+        if found.object.is_shared() {
+            return Err(Outcome::Stays(Stays::Shared));
+        }
+        let bytes = self.movable_bytes(found.object);
+        let hold_ns = self.hold_ns(found.object, bytes);
+        if hold_ns > HOLD_NS_MAX {
+            return Err(Outcome::Stays(Stays::TooBig));
+        }
+        if !room(to, bytes) {
+            return Err(Outcome::NoRoom);
+        }
+        Ok(Target {
+            from,
+            to,
+            bytes,
+            hold_ns,
+        })
+    }
+
+    /// A far block was freed: the thread's cache may hold it.
+    pub(super) fn note_freed_far(&self) {
+        self.freed_far.store(true, Ordering::Relaxed);
+    }
+
+    /// Has freed far blocks leave the thread's cache.
+    pub(super) fn flush_freed(&self) {
+        if self.freed_far.swap(false, Ordering::Relaxed) {
+            self.jemalloc.flush();
+        }
     }
 
     fn note_moved(&self, node: NodeId, bytes: i64) {
@@ -90,6 +149,7 @@ impl Native {
     fn copy_to<'k>(&self, object: Object<'k>, to: NodeId) -> Option<Object<'k>> {
         let copy = || self.internals.copy(object);
         if to == self.birth {
+            self.flush_freed();
             return copy();
         }
         let index = self.arena_of(to).map(NodeArena::index)?;

@@ -12,12 +12,12 @@
 
 use super::Native;
 use crate::ids::{Bytes, DbIndex, NodeId};
-use crate::migrate::{KeyRef, MoveStats, Outcome, Why};
+use crate::migrate::{KeyRef, Move, MoveStats, Outcome, Why};
 use crate::redis::raw::Ctx;
 use crate::redis::server::Server;
 
 /// Written keys that are looked at between two looks at the time.
-const BATCH: usize = 8;
+const BATCH: usize = 16;
 
 impl Native {
     /// Settles what was written since the last tick, as far as `time_left` says; the bytes moved.
@@ -34,43 +34,54 @@ impl Native {
             let written = self.reads.with(|reads| reads.written.take(BATCH));
             let written = written.filter(|written| !written.is_empty());
             let Some(written) = written else { break };
+            let mut moves = Vec::new();
             for (name, fresh) in written {
-                for db in &databases {
-                    let key = KeyRef::new(DbIndex(*db), &name);
-                    moved += self.settle_one(ctx, server, &key, fresh, stats);
-                }
+                let keys = databases.iter().map(|db| KeyRef::new(DbIndex(*db), &name));
+                moves.extend(keys.filter_map(|key| self.settling(ctx, server, key, fresh)));
             }
+            moved += self.settle_all(ctx, server, &moves, stats);
         }
         moved
     }
 
-    fn settle_one(
+    /// Moves what is wanted elsewhere; the bytes moved.
+    fn settle_all(
         &self,
         ctx: Ctx<'_>,
         server: &Server,
-        key: &KeyRef,
-        fresh: bool,
+        moves: &[Move],
         stats: &mut MoveStats,
     ) -> Bytes {
-        let known = self.with_key(ctx, key, |found| {
+        let room = |node, bytes| server.has_room_for(node, bytes);
+        self.expect(ctx, &moves.iter().collect::<Vec<_>>(), u64::MAX, &room);
+        let mut moved = Bytes::ZERO;
+        for next in moves {
+            stats.begin();
+            let outcome = self.relocate(ctx, &next.key, next.to, &room);
+            let outcome = outcome.unwrap_or(Outcome::Missing);
+            stats.end(Why::Settle, outcome);
+            if let Outcome::Moved { bytes } = outcome {
+                moved += bytes;
+            }
+        }
+        self.expect(ctx, &[], 0, &room);
+        moved
+    }
+
+    /// The move of a written key; nothing where it is well where it is.
+    fn settling(&self, ctx: Ctx<'_>, server: &Server, key: KeyRef, fresh: bool) -> Option<Move> {
+        let known = self.with_key(ctx, &key, |found| {
             let node = found.object.block().map(|at| self.node_of(at))?;
             Some((node, self.movable_bytes(found.object)))
         });
-        let Some((node, bytes)) = known.flatten() else {
-            return Bytes::ZERO;
-        };
-        let Some(to) = self.wanted(server, key, fresh, node, bytes) else {
-            return Bytes::ZERO;
-        };
-        stats.begin();
-        let room = |node, bytes| server.has_room_for(node, bytes);
-        let outcome = self.relocate(ctx, key, to, &room);
-        let outcome = outcome.unwrap_or(Outcome::Missing);
-        stats.end(Why::Settle, outcome);
-        match outcome {
-            Outcome::Moved { bytes } => bytes,
-            _ => Bytes::ZERO,
-        }
+        let (node, bytes) = known.flatten()?;
+        let to = self.wanted(server, &key, fresh, node, bytes)?;
+        Some(Move {
+            key,
+            to,
+            why: Why::Settle,
+            benefit: 0,
+        })
     }
 
     /// Where a written key is to go; nothing where it is well where it is.
