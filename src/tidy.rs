@@ -64,6 +64,7 @@ const UNSAFE_FILES: &[&str] = &[
     "redis/raw/mod.rs",
     "redis/raw/native.rs",
     "redis/raw/report.rs",
+    "redis/raw/resp.rs",
     "redis/raw/scan.rs",
     "redis/raw/setup.rs",
     "redis/raw/text.rs",

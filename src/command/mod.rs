@@ -7,6 +7,7 @@
 mod args;
 mod fail;
 mod reply;
+mod sample;
 mod scan;
 mod span;
 mod wait;
@@ -58,11 +59,14 @@ const NONE: (i32, i32, i32) = (0, 0, 0);
 /// As many words as the client likes.
 const MANY: usize = usize::MAX;
 
+mod hash;
 mod list;
 mod own;
+mod set;
 mod string;
 mod zset;
 
+use crate::pool::OutOfMemory;
 use crate::redis::callbacks::Command;
 use crate::redis::numa_key::{Holds, TypedKey};
 use crate::redis::numa_type::NumaType;
@@ -117,6 +121,22 @@ impl<'c> Call<'c> {
     ) -> Result<TypedKey<'c, V>, Fail> {
         drop(self.ctx.open(self.name(index)?, Mode::Read));
         self.own_key(index, Mode::Write)
+    }
+
+    /// Does one of several parts of a change: within the limits, and once another part was done,
+    /// beyond them, so that a command is done as a whole or not at all.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: this part was not done.
+    pub(crate) fn whole<R>(
+        &self,
+        begun: bool,
+        mut part: impl FnMut() -> Result<R, OutOfMemory>,
+    ) -> Result<R, OutOfMemory> {
+        match part() {
+            Err(OutOfMemory) if begun => self.server.beyond_limits(part),
+            done => done,
+        }
     }
 
     /// The bytes of the word at `index`.
@@ -176,6 +196,8 @@ const fn arity((least, most): (usize, usize)) -> i32 {
 /// Registers every command; the name of the first that the server refuses.
 pub(crate) fn register(ctx: Ctx<'_>) -> Result<(), &'static str> {
     string::register(ctx)?;
+    hash::register(ctx)?;
+    set::register(ctx)?;
     list::register(ctx)?;
     zset::register(ctx)?;
     own::register(ctx)

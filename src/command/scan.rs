@@ -37,6 +37,11 @@ impl<'c> ScanOptions<'c> {
         })
     }
 
+    /// How many elements are asked for.
+    pub(super) fn count(&self) -> usize {
+        usize::try_from(self.count).unwrap_or(usize::MAX)
+    }
+
     /// Reads the words from `at` on.
     pub(super) fn parse(call: &Call<'c>, at: usize) -> Result<Self, Fail> {
         let (mut count, mut pattern, mut at) = (COUNT_DEFAULT, None, at);
@@ -47,7 +52,8 @@ impl<'c> ScanOptions<'c> {
                 let number = u64::try_from(number).ok().filter(|number| *number > 0);
                 count = number.ok_or(Fail::Syntax)?;
             } else if is(word, "MATCH") {
-                pattern = Some(value);
+                // Alone it matches the empty name too, which the pattern matcher's does not.
+                pattern = Some(value).filter(|pattern| *pattern != b"*");
             } else {
                 return Err(Fail::Syntax);
             }

@@ -4,7 +4,8 @@
 //! raw        safe faces of the server's API          callbacks   every entry of the server's
 //! server     what the module keeps, in main_cells    guard       no panic reaches C
 //! numa_key   a key that may hold a NUMA value        numa_type   a type as the server sees it
-//! string_key what only strings are asked             types       the table of the types
+//! string_key the string to the server                types       the table of the types
+//! table_types the hash and the set to the server
 //! pulse      what an access costs                    steering    where new bytes go
 //! reach      the keyspace as lower floors see it     works       what runs on the timer
 //! slices     big values under way                    convert     from plane to plane
@@ -37,6 +38,7 @@ pub(crate) mod slices;
 mod steering;
 pub(crate) mod string_key;
 mod survey;
+mod table_types;
 mod tick;
 mod types;
 mod verify;

@@ -31,7 +31,7 @@ pub(crate) enum Holds {
 
 /// See the head of the file.
 pub(crate) struct AnyKey<'c> {
-    pub(super) server: &'static Server,
+    pub(crate) server: &'static Server,
     pub(super) ctx: Ctx<'c>,
     name: Name<'c>,
     key: Key<'c>,

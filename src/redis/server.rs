@@ -19,7 +19,8 @@ use crate::placement::{default_weight, Policy};
 use crate::pool::PoolHandle;
 use once_cell::sync::OnceCell;
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicU64;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The configuration and where each value came from.
 pub(crate) struct Settings {
@@ -45,6 +46,8 @@ pub(crate) struct Server {
     /// Payloads of RDB files or RESTORE that were refused.
     pub(crate) rejected_payloads: AtomicU64,
     pub(super) bulk_len: BulkLen,
+    /// Where the next call's random numbers begin.
+    dice: AtomicU64,
 }
 
 static SERVER: OnceCell<Server> = OnceCell::new();
@@ -90,6 +93,7 @@ impl Server {
             types,
             rejected_payloads: AtomicU64::new(0),
             bulk_len: BulkLen::new(),
+            dice: AtomicU64::new(RandomState::new().hash_one(0)),
         };
         SERVER
             .set(made)
@@ -98,6 +102,15 @@ impl Server {
         server.apply(&server.config());
         server.ask_rooms();
         Ok(server)
+    }
+
+    /// Dice for one call: numbers over all of `u64`, other ones for each call.
+    pub(crate) fn dice(&self) -> impl FnMut() -> u64 {
+        let mut state = mix(self.dice.fetch_add(SPLITMIX_STEP, Ordering::Relaxed));
+        move || {
+            state = state.wrapping_add(SPLITMIX_STEP);
+            mix(state)
+        }
     }
 
     /// A copy of the configuration.
@@ -227,4 +240,15 @@ impl Server {
             self.pool.usage(*node).live > used.percent(percent)
         })
     }
+}
+
+/// The step of SplitMix64.
+const SPLITMIX_STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// What SplitMix64 makes of its state.
+const fn mix(state: u64) -> u64 {
+    let mut z = state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
 }

@@ -18,6 +18,8 @@ macro_rules! each_type {
     ($do:ident) => {
         $do! {
             crate::value::NumaString,
+            crate::value::NumaHash,
+            crate::value::NumaSet,
             crate::value::NumaList,
             crate::value::NumaZset
         }

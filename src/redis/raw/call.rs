@@ -39,7 +39,6 @@ impl<'c> Ctx<'c> {
     }
 
     /// Runs `command key words...`; false where the server answers an error.
-    #[expect(dead_code, reason = "for the collections")]
     pub(crate) fn run(self, command: &CStr, key: Name<'_>, words: &[Name<'_>]) -> bool {
         let mut all = vec![key];
         all.extend(words);

@@ -1,5 +1,6 @@
 //! The RDB and AOF faces, and the digest of DEBUG DIGEST.
 
+use super::text::own_string;
 use super::{api, Name};
 use redis_module::raw;
 use std::ffi::CStr;
@@ -72,13 +73,9 @@ impl Io<'_> {
         key: Name<'_>,
         words: impl Iterator<Item = &'w [u8]>,
     ) {
-        let null = std::ptr::null_mut();
-        let make = |word: &[u8]| {
-            let (start, len) = (word.as_ptr().cast(), word.len());
-            api!(RedisModule_CreateString(null, start, len))
-        };
-        let mut strings: Vec<_> = words.filter_map(make).collect();
-        let (start, count) = (strings.as_mut_ptr(), strings.len());
+        let strings: Vec<_> = words.filter_map(own_string).collect();
+        let mut pointers: Vec<_> = strings.iter().map(|word| word.name().as_ptr()).collect();
+        let (start, count) = (pointers.as_mut_ptr(), pointers.len());
         let (command, format) = (command.as_ptr(), c"sv".as_ptr());
         api!(RedisModule_EmitAOF(
             self.ptr,
@@ -88,9 +85,6 @@ impl Io<'_> {
             start,
             count
         ));
-        for string in strings {
-            api!(RedisModule_FreeString(null, string));
-        }
     }
 
     /// Writes `command key bytes` to the AOF.

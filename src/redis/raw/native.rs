@@ -45,7 +45,6 @@ impl Key<'_> {
     }
 
     /// Sets a field of a stock hash, which is made where nothing lies here.
-    #[expect(dead_code, reason = "for the collections")]
     pub(crate) fn hash_set(&self, field: Name<'_>, value: Name<'_>) {
         let (flags, end) = (
             raw::REDISMODULE_HASH_NONE as i32,

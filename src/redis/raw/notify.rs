@@ -18,6 +18,52 @@ pub(crate) enum Event {
     Persist,
     List(ListEvent),
     Zset(ZsetEvent),
+    Hash(HashEvent),
+    Members(SetEvent),
+}
+
+/// An event of the hash commands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum HashEvent {
+    Set,
+    IncrBy,
+    IncrByFloat,
+    Del,
+}
+
+impl HashEvent {
+    fn word(self) -> &'static CStr {
+        match self {
+            Self::Set => c"hset",
+            Self::IncrBy => c"hincrby",
+            Self::IncrByFloat => c"hincrbyfloat",
+            Self::Del => c"hdel",
+        }
+    }
+}
+
+/// An event of the set commands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum SetEvent {
+    Add,
+    Rem,
+    Pop,
+    InterStore,
+    UnionStore,
+    DiffStore,
+}
+
+impl SetEvent {
+    fn word(self) -> &'static CStr {
+        match self {
+            Self::Add => c"sadd",
+            Self::Rem => c"srem",
+            Self::Pop => c"spop",
+            Self::InterStore => c"sinterstore",
+            Self::UnionStore => c"sunionstore",
+            Self::DiffStore => c"sdiffstore",
+        }
+    }
 }
 
 /// An event of the list commands.
@@ -100,6 +146,8 @@ impl Event {
             Self::Persist => (generic, c"persist"),
             Self::List(event) => (raw::REDISMODULE_NOTIFY_LIST as u32, event.word()),
             Self::Zset(event) => (raw::REDISMODULE_NOTIFY_ZSET as u32, event.word()),
+            Self::Hash(event) => (raw::REDISMODULE_NOTIFY_HASH as u32, event.word()),
+            Self::Members(event) => (raw::REDISMODULE_NOTIFY_SET as u32, event.word()),
         }
     }
 }

@@ -31,12 +31,14 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+use super::hash::hash;
 use super::root::Root;
 use crate::heat::Heat;
 use crate::ids::NodeId;
 use crate::pool::{Block, OutOfMemory, PoolHandle};
 use big::{Big, Seen, BIG};
 use segment::{Need, Segment, SegmentMut};
+use std::collections::HashSet;
 use std::ptr::NonNull;
 use text::{Cell, Encoded};
 
@@ -167,7 +169,7 @@ impl<const VALUES: bool> Table<VALUES> {
     /// The value of a key, the empty text where the table has no values.
     #[must_use]
     pub fn get(&self, key: &[u8]) -> Option<&[u8]> {
-        let hash = place::hash(key);
+        let hash = hash(key);
         let segment = self.segment(self.home_of(hash));
         let (_, entry) = segment.find(place::tag(hash), key)?;
         Some(entry.value.bytes())
@@ -209,6 +211,33 @@ impl<const VALUES: bool> Table<VALUES> {
         Some((entry.key.bytes(), entry.value.bytes()))
     }
 
+    /// `count` different entries, every set of them as likely as any other; all where there are no
+    /// more.
+    pub fn sample(&self, count: usize, dice: &mut dyn FnMut() -> u64) -> Vec<(&[u8], &[u8])> {
+        // Few of many are rolled one by one, and what comes twice is rolled again.
+        if count < self.len() / 3 {
+            let (mut seen, mut found) = (HashSet::new(), Vec::with_capacity(count));
+            while found.len() < count {
+                match self.random(dice) {
+                    Some((key, value)) if seen.insert(key) => found.push((key, value)),
+                    Some(_) => {}
+                    None => break,
+                }
+            }
+            return found;
+        }
+        let mut all: Vec<_> = self.iter().collect();
+        let count = count.min(all.len());
+        if count < all.len() {
+            for at in 0..count {
+                let other = at + below(dice(), all.len() - at);
+                all.swap(at, other);
+            }
+            all.truncate(count);
+        }
+        all
+    }
+
     /// Sets the value of a key.
     ///
     /// # Errors
@@ -221,7 +250,7 @@ impl<const VALUES: bool> Table<VALUES> {
     ) -> Result<Inserted, OutOfMemory> {
         let steered = self.steered(order);
         let order = &*steered;
-        let hash = place::hash(key);
+        let hash = hash(key);
         let (home, tag) = (self.home_of(hash), place::tag(hash));
         if let Some((index, _)) = self.segment(home).find(tag, key) {
             if VALUES {
@@ -345,7 +374,7 @@ impl<const VALUES: bool> Table<VALUES> {
     pub fn remove(&mut self, key: &[u8], order: &[NodeId]) -> bool {
         let steered = self.steered(order);
         let order = &*steered;
-        let hash = place::hash(key);
+        let hash = hash(key);
         let home = self.home_of(hash);
         let Some((index, entry)) = self.segment(home).find(place::tag(hash), key) else {
             return false;

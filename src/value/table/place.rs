@@ -17,10 +17,9 @@ use super::{
 };
 use crate::ids::NodeId;
 use crate::pool::OutOfMemory;
+use crate::value::hash::hash;
 use crate::value::link::encode;
 use crate::value::Step;
-use once_cell::sync::OnceCell;
-use std::hash::{BuildHasher, RandomState};
 
 /// Entries of a segment, on average, before the next one is split.
 const GROW_ENTRIES: usize = 96;
@@ -32,12 +31,6 @@ const SHRINK_PART: usize = 4;
 const SMALL_AGAIN: usize = SMALL_ENTRIES_MAX / 4;
 /// Segments at most: the place has 32 bits.
 const SEGMENTS_MAX: usize = 1 << 31;
-
-/// The hash of a key.
-pub(super) fn hash(key: &[u8]) -> u64 {
-    static KEYS: OnceCell<RandomState> = OnceCell::new();
-    KEYS.get_or_init(RandomState::new).hash_one(key)
-}
 
 /// What of a hash the index keeps.
 pub(super) const fn tag(hash: u64) -> u8 {

@@ -11,8 +11,9 @@
 //! there throughout a whole walk is passed exactly once, however the table changes. The stock
 //! cursor promises at least once. A walk may stop inside a segment, between two positions.
 
-use super::place::{bits_of, hash, segment_of};
+use super::place::{bits_of, segment_of};
 use super::Table;
+use crate::value::hash::hash;
 
 /// One more than the last position.
 const END: u64 = 1 << 32;

@@ -31,7 +31,7 @@ fn check<const VALUES: bool>(table: &Table<VALUES>, model: &Model) {
     assert_eq!(sizes.iter().sum::<usize>(), table.memory());
     for index in 0..table.segments() {
         for entry in table.segment(index).entries() {
-            assert_eq!(table.home_of(place::hash(entry.key.bytes())), index);
+            assert_eq!(table.home_of(hash(entry.key.bytes())), index);
         }
     }
     if table.is_big() {
