@@ -7,6 +7,7 @@
 #   make test    Rust tests, tests of the tools, server tests; ends with "N passed, N failed"
 #   make bench-strings   NUMA.GET and NUMA.SET against GET and SET, interleaved on one server
 #   make test-numa  the tests on real NUMA nodes, in a Linux guest
+#   make bench-numa far misses a request on these nodes, by who places Redis's memory
 #   make demo    replay a request trace and watch hot keys come near (TRACE=<file>, RATE=, ...)
 #
 # Everything that is made lies under target/; nothing else is written, nothing is installed.
@@ -20,7 +21,7 @@ export REDIS_SERVER PORT ARGS
 
 .DEFAULT_GOAL := help
 .PHONY: help build module redis run demo bench-strings test test-rust test-tools test-server \
-	test-numa tidy lint clean
+	test-numa bench-numa tidy lint clean
 
 help:
 	@echo 'make run          build what is missing, start Redis with the module (PORT= ARGS= REDIS_SERVER=)'
@@ -30,6 +31,7 @@ help:
 	@echo 'make test-tools   the tests of the demo and of the test runner only'
 	@echo 'make test-server  the server tests only      (UNITS="<file> ..." as in module-tests/tests.list)'
 	@echo 'make test-numa    tests on real nodes, in a Linux guest (ONLY="<part of a test name>")'
+	@echo 'make bench-numa   far misses a request, by who places the memory (ARGS="--only <row> --seed <n> ...")'
 	@echo 'make demo         hot keys coming near, drawn  (TRACE= RATE= DEMO_REQUESTS=; see module-tests/demo)'
 	@echo 'make bench-strings NUMA.GET and NUMA.SET against the stock ones (ROUNDS= SIZES= CALLGRIND=1)'
 	@echo 'make lint         formatting and clippy, warnings are errors'
@@ -77,6 +79,10 @@ test-server: build
 # Fetches QEMU and a kernel as Debian packages; ends with "N passed, N failed[, N skipped]".
 test-numa: build
 	@python3 module-tests/guest/run $(if $(ONLY),--only '$(ONLY)')
+
+# Boots the same guest once a row; needs what test-numa needs.
+bench-numa: build
+	@python3 module-tests/guest/table $(ARGS)
 
 lint:
 	@sh $(TOOLS)/need cargo cc python3 pip rustfmt clippy
