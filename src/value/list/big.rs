@@ -100,7 +100,7 @@ pub(super) fn get<'v>(head: Head<'v>, reader: Reader<'v>, index: u64) -> Option<
     if index >= head.len() {
         return None;
     }
-    let place = head.tree().place(reader, index);
+    let place = head.tree().place(reader, index, head.len());
     let entry = chunk::get(reader.bytes(place.leaf), place.at)?;
     Some(element(reader, entry))
 }
@@ -136,7 +136,7 @@ fn insert_entry(
     entry: Entry<'_>,
 ) -> Result<(), OutOfMemory> {
     let mut tree = head.look().tree();
-    let inserted = tree.insert::<Chunks>(writer, index, entry);
+    let inserted = tree.insert::<Chunks>(writer, (index, head.look().len()), entry);
     head.set_tree(tree);
     inserted?;
     head.inserted(index);
@@ -150,7 +150,10 @@ pub(super) fn set(
     index: u64,
     bytes: &[u8],
 ) -> Result<(), OutOfMemory> {
-    let place = head.look().tree().place(writer.reader(), index);
+    let place = head
+        .look()
+        .tree()
+        .place(writer.reader(), index, head.look().len());
     let entry = chunk::get(writer.bytes(place.leaf), place.at);
     let fits = entry.is_some_and(|entry| !entry.outside && entry.bytes.len() == bytes.len());
     if fits {
@@ -167,7 +170,10 @@ pub(super) fn set(
 pub(super) fn remove(head: &mut HeadMut<'_>, writer: &mut Writer<'_>, from: u64, to: u64) {
     let (mut left, mut gone) = (to.min(head.look().len()).saturating_sub(from), Vec::new());
     while left > 0 {
-        let place = head.look().tree().place(writer.reader(), from);
+        let place = head
+            .look()
+            .tree()
+            .place(writer.reader(), from, head.look().len());
         let leaf = writer.bytes(place.leaf);
         let end = chunk::len(leaf).min(place.at.saturating_add(left as usize));
         let count = end.saturating_sub(place.at);
@@ -180,7 +186,7 @@ pub(super) fn remove(head: &mut HeadMut<'_>, writer: &mut Writer<'_>, from: u64,
                 .filter_map(outside),
         );
         let mut tree = head.look().tree();
-        tree.remove::<Chunks>(writer, from, count);
+        tree.remove::<Chunks>(writer, (from, head.look().len()), count);
         head.set_tree(tree);
         head.removed(from, count as u64);
         gone.drain(..).for_each(|link| writer.free(link));
@@ -199,7 +205,7 @@ pub(super) fn each<'v>(
     let mut show = |entry| visit(element(reader, entry));
     let mut index = from;
     while index < head.len() {
-        let place = head.tree().place(reader, index);
+        let place = head.tree().place(reader, index, head.len());
         let leaf = reader.bytes(place.leaf);
         let (goes_on, shown) = if backwards {
             let mut all = (0..place.at + 1)
@@ -233,7 +239,7 @@ pub(super) fn advance(
         _ => 0,
     };
     let mut tree = head.look().tree();
-    let moved = tree.moved::<Chunks>(writer, index, to);
+    let moved = tree.moved::<Chunks>(writer, (index, head.look().len()), to);
     head.set_tree(tree);
     let (place, mut moved) = moved?;
     let (mut at, end) = (place.at, chunk::len(writer.bytes(place.leaf)));

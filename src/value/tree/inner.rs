@@ -121,29 +121,64 @@ pub(super) fn append(to: &mut [u8], from: &[u8], range: Range<usize>) {
     set_len(to, count + range.len());
 }
 
-/// The child with item number `rank`, and the item's number in it.
+/// A child on the way to an item, the item's number in it, and how many items it has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Stop {
+    pub(super) index: usize,
+    pub(super) rank: u64,
+    pub(super) total: u64,
+}
+
+/// The child with item number `rank` of `total`, looked for from the nearer end.
 #[inline]
-pub(super) fn child_of(node: &[u8], rank: u64) -> (usize, u64) {
-    let (mut left, last) = (rank, len(node).saturating_sub(1));
-    for index in 0..last {
-        let total = child(node, index).total;
-        if left < total {
-            return (index, left);
-        }
-        left -= total;
+pub(super) fn child_of(node: &[u8], rank: u64, total: u64) -> Stop {
+    match total.checked_sub(rank + 1) {
+        Some(behind) if behind < rank => from_the_back(node, behind, |behind, of| behind < of, 1),
+        _ => from_the_front(node, rank, |before, of| before < of),
     }
-    (last, left)
 }
 
 /// The child in which a new item number `rank` goes: the first in which there is such a gap.
-pub(super) fn child_of_gap(node: &[u8], rank: u64) -> (usize, u64) {
-    let (mut left, last) = (rank, len(node).saturating_sub(1));
+pub(super) fn child_of_gap(node: &[u8], rank: u64, total: u64) -> Stop {
+    match total.checked_sub(rank) {
+        Some(behind) if behind < rank => from_the_back(node, behind, |behind, of| behind < of, 0),
+        _ => from_the_front(node, rank, |before, of| before <= of),
+    }
+}
+
+fn from_the_front(node: &[u8], rank: u64, is_in: impl Fn(u64, u64) -> bool) -> Stop {
+    let (mut before, last) = (rank, len(node).saturating_sub(1));
     for index in 0..last {
         let total = child(node, index).total;
-        if left <= total {
-            return (index, left);
+        if is_in(before, total) {
+            let rank = before;
+            return Stop { index, rank, total };
         }
-        left -= total;
+        before -= total;
     }
-    (last, left)
+    Stop {
+        index: last,
+        rank: before,
+        total: child(node, last).total,
+    }
+}
+
+/// `item` is 1 where an item is looked for, which has `behind` others behind it in the node, and 0
+/// for a gap.
+fn from_the_back(node: &[u8], behind: u64, is_in: impl Fn(u64, u64) -> bool, item: u64) -> Stop {
+    let mut behind = behind;
+    for index in (1..len(node)).rev() {
+        let total = child(node, index).total;
+        if is_in(behind, total) {
+            let rank = total - behind - item;
+            return Stop { index, rank, total };
+        }
+        behind -= total;
+    }
+    let total = child(node, 0).total;
+    Stop {
+        index: 0,
+        rank: total.saturating_sub(behind + item),
+        total,
+    }
 }

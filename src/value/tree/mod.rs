@@ -29,9 +29,10 @@ mod shrink;
 
 use super::big::Moved;
 use super::blocks::{Link, Reader, Writer};
+use crate::ids::NodeId;
 use crate::pool::OutOfMemory;
-use inner::Child;
 pub(super) use inner::First;
+use inner::{Child, Stop};
 use std::ops::Range;
 
 /// The most inner nodes on a way down: more than 20 children a node at the least, 20^12 leaves.
@@ -118,38 +119,39 @@ impl Tree {
         Ok(Self { root, height: 0 })
     }
 
-    /// Where item number `rank` lies; behind the last one it is the end of the last leaf.
-    pub(super) fn place(self, reader: Reader<'_>, rank: u64) -> Place {
-        let (path, leaf, at) = self.way(reader, rank);
+    /// Where item number `rank` of `len` lies; behind the last one it is the end of the last leaf.
+    pub(super) fn place(self, reader: Reader<'_>, rank: u64, len: u64) -> Place {
+        let (path, leaf, at) = self.way(reader, rank, len);
         debug_assert_eq!(path.len, self.height as usize);
         Place { leaf, at }
     }
 
-    fn way(self, reader: Reader<'_>, rank: u64) -> (Path, Link, usize) {
-        let (mut path, mut node, mut rank) = (Path::new(), self.root, rank);
+    fn way(self, reader: Reader<'_>, rank: u64, len: u64) -> (Path, Link, usize) {
+        let (mut path, mut node, mut rank, mut total) = (Path::new(), self.root, rank, len);
         for _ in 0..self.height {
             let bytes = reader.bytes(node);
-            let (index, within) = inner::child_of(bytes, rank);
-            path.push(node, index);
-            (node, rank) = (inner::child(bytes, index).link, within);
+            let stop = inner::child_of(bytes, rank, total);
+            path.push(node, stop.index);
+            node = inner::child(bytes, stop.index).link;
+            (rank, total) = (stop.rank, stop.total);
         }
         (path, node, rank as usize)
     }
 
-    /// Inserts an item as number `rank`.
+    /// Inserts an item as number `rank`; there are `len` of them.
     ///
     /// # Errors
     /// [`OutOfMemory`]: the items are what they were. The tree itself may have changed.
     pub(super) fn insert<L: Leaf>(
         &mut self,
         writer: &mut Writer<'_>,
-        rank: u64,
+        (rank, len): (u64, u64),
         item: L::Item<'_>,
     ) -> Result<(), OutOfMemory> {
         if is_full::<L>(writer, self.root, self.height, item) {
             self.grow::<L>(writer)?;
         }
-        let (path, leaf, at) = self.way_with_room::<L>(writer, rank, item)?;
+        let (path, leaf, at) = self.way_with_room::<L>(writer, (rank, len), item)?;
         L::insert(writer.bytes_mut(leaf), at, item);
         refresh::<L>(writer, path, leaf, 1);
         Ok(())
@@ -176,30 +178,26 @@ impl Tree {
     fn way_with_room<L: Leaf>(
         self,
         writer: &mut Writer<'_>,
-        rank: u64,
+        (rank, len): (u64, u64),
         item: L::Item<'_>,
     ) -> Result<(Path, Link, usize), OutOfMemory> {
-        let (mut path, mut node, mut rank) = (Path::new(), self.root, rank);
+        let (mut path, mut node, mut rank, mut total) = (Path::new(), self.root, rank, len);
         for height in (0..self.height).rev() {
-            let (mut index, mut within) = inner::child_of_gap(writer.bytes(node), rank);
-            let child = inner::child(writer.bytes(node), index).link;
+            let mut stop = inner::child_of_gap(writer.bytes(node), rank, total);
+            let child = inner::child(writer.bytes(node), stop.index).link;
             if is_full::<L>(writer, child, height, item) {
-                let at_end = split_child::<L>(writer, node, index, height, within)?;
-                let left = inner::child(writer.bytes(node), index).total;
-                if within > left || (within == left && at_end) {
-                    (index, within) = (index + 1, within - left);
-                }
+                stop = split_child::<L>(writer, node, stop, height)?;
             }
-            path.push(node, index);
-            node = inner::child(writer.bytes(node), index).link;
-            rank = within;
+            path.push(node, stop.index);
+            node = inner::child(writer.bytes(node), stop.index).link;
+            (rank, total) = (stop.rank, stop.total);
         }
         Ok((path, node, rank as usize))
     }
 
     /// Writes anew what the inner nodes know of item number `rank`, which was changed in place.
-    pub(super) fn changed<L: Leaf>(self, writer: &mut Writer<'_>, rank: u64) {
-        let (path, leaf, _) = self.way(writer.reader(), rank);
+    pub(super) fn changed<L: Leaf>(self, writer: &mut Writer<'_>, rank: u64, len: u64) {
+        let (path, leaf, _) = self.way(writer.reader(), rank, len);
         refresh::<L>(writer, path, leaf, 0);
     }
 
@@ -211,10 +209,10 @@ impl Tree {
     pub(super) fn moved<L: Leaf>(
         &mut self,
         writer: &mut Writer<'_>,
-        rank: u64,
-        to: crate::ids::NodeId,
+        (rank, len): (u64, u64),
+        to: NodeId,
     ) -> Result<(Place, Moved), OutOfMemory> {
-        let (mut above, mut node, mut rank) = (None, self.root, rank);
+        let (mut above, mut node, mut rank, mut total) = (None, self.root, rank, len);
         let mut moved = Moved::default();
         for height in (0..=self.height).rev() {
             if node.node() != to {
@@ -226,10 +224,10 @@ impl Tree {
                 }
             }
             if height > 0 {
-                let (index, within) = inner::child_of(writer.bytes(node), rank);
-                above = Some((node, index));
-                node = inner::child(writer.bytes(node), index).link;
-                rank = within;
+                let stop = inner::child_of(writer.bytes(node), rank, total);
+                above = Some((node, stop.index));
+                node = inner::child(writer.bytes(node), stop.index).link;
+                (rank, total) = (stop.rank, stop.total);
             }
         }
         let at = rank as usize;
@@ -298,15 +296,14 @@ fn child_of_link<L: Leaf>(writer: &Writer<'_>, link: Link, height: u8) -> Child 
     Child { link, total, first }
 }
 
-/// Splits the full child at `index`, into which an item goes as number `rank`; whether it was
-/// split behind the last item, so that the new node is the item's.
+/// Splits the full child at which an item stops on its way; where it stops now.
 fn split_child<L: Leaf>(
     writer: &mut Writer<'_>,
     parent: Link,
-    index: usize,
+    stop: Stop,
     height: u8,
-    rank: u64,
-) -> Result<bool, OutOfMemory> {
+) -> Result<Stop, OutOfMemory> {
+    let Stop { index, rank, .. } = stop;
     let left = inner::child(writer.bytes(parent), index).link;
     let size = if height == 0 { L::SIZE } else { inner::SIZE };
     let right = writer.alloc(size)?;
@@ -314,7 +311,7 @@ fn split_child<L: Leaf>(
     let at_end = if height == 0 {
         split_leaf::<L>(from, to, rank as usize)
     } else {
-        split_inner(from, to, rank)
+        split_inner(from, to, stop)
     };
     let (left, right) = (
         child_of_link::<L>(writer, left, height),
@@ -323,9 +320,22 @@ fn split_child<L: Leaf>(
     let node = writer.bytes_mut(parent);
     inner::set_child(node, index, left);
     inner::insert(node, index + 1, right);
-    Ok(at_end)
+    let goes_left = rank < left.total || (rank == left.total && !at_end);
+    Ok(match goes_left {
+        true => Stop {
+            index,
+            rank,
+            total: left.total,
+        },
+        false => Stop {
+            index: index + 1,
+            rank: rank - left.total,
+            total: right.total,
+        },
+    })
 }
 
+/// Whether the leaf was split behind its last item, so that the new one is the item's.
 fn split_leaf<L: Leaf>(left: &mut [u8], right: &mut [u8], at: usize) -> bool {
     let len = L::len(left);
     let middle = match at {
@@ -339,11 +349,11 @@ fn split_leaf<L: Leaf>(left: &mut [u8], right: &mut [u8], at: usize) -> bool {
     middle == len
 }
 
-fn split_inner(left: &mut [u8], right: &mut [u8], rank: u64) -> bool {
+fn split_inner(left: &mut [u8], right: &mut [u8], stop: Stop) -> bool {
     let len = inner::len(left);
-    let (index, within) = inner::child_of_gap(left, rank);
-    let is_last = index + 1 == len && within == inner::child(left, index).total;
-    let middle = match (index, within) {
+    let next = inner::child_of_gap(left, stop.rank, stop.total);
+    let is_last = next.index + 1 == len && next.rank == next.total;
+    let middle = match (next.index, next.rank) {
         (0, 0) => 1,
         _ if is_last => len - 1,
         _ => len / 2,

@@ -14,14 +14,14 @@ const SMALL_EIGHTHS: usize = 2;
 const MERGED_EIGHTHS: usize = 6;
 
 impl Tree {
-    /// Takes `count` items out, from number `rank` on; all lie in one leaf.
+    /// Takes `count` items of `len` out, from number `rank` on; all lie in one leaf.
     pub(in crate::value) fn remove<L: Leaf>(
         &mut self,
         writer: &mut Writer<'_>,
-        rank: u64,
+        (rank, len): (u64, u64),
         count: usize,
     ) {
-        let (path, leaf, at) = self.way(writer.reader(), rank);
+        let (path, leaf, at) = self.way(writer.reader(), rank, len);
         debug_assert!(
             at + count <= L::len(writer.bytes(leaf)),
             "items of one leaf"

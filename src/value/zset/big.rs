@@ -195,14 +195,14 @@ fn insert(
     link: Link,
 ) -> Result<(), OutOfMemory> {
     let mut tree = head.look().tree();
-    let inserted = tree.insert::<Links>(writer, rank, link);
+    let inserted = tree.insert::<Links>(writer, (rank, head.look().len()), link);
     head.set_tree(tree);
     inserted
 }
 
 fn cut(head: &mut HeadMut<'_>, writer: &mut Writer<'_>, rank: u64, count: usize) {
     let mut tree = head.look().tree();
-    tree.remove::<Links>(writer, rank, count);
+    tree.remove::<Links>(writer, (rank, head.look().len()), count);
     head.set_tree(tree);
 }
 
@@ -229,7 +229,8 @@ pub(super) fn rescore(
     }
     element::set_score(writer.bytes_mut(link), score);
     let now = if new > old { new - 1 } else { new };
-    head.look().tree().changed::<Links>(writer, now);
+    let len = head.look().len();
+    head.look().tree().changed::<Links>(writer, now, len);
     Ok(())
 }
 
@@ -237,7 +238,10 @@ pub(super) fn rescore(
 pub(super) fn remove(head: &mut HeadMut<'_>, writer: &mut Writer<'_>, from: u64, to: u64) {
     let (mut left, mut gone) = (to.min(head.look().len()).saturating_sub(from), Vec::new());
     while left > 0 {
-        let place = head.look().tree().place(writer.reader(), from);
+        let place = head
+            .look()
+            .tree()
+            .place(writer.reader(), from, head.look().len());
         let leaf = writer.bytes(place.leaf);
         let end = Links::len(leaf).min(place.at.saturating_add(left as usize));
         gone.extend(links(leaf, place.at..end));
@@ -275,7 +279,7 @@ pub(super) fn each<'v>(
     };
     let mut rank = from;
     while rank < head.len() {
-        let place = head.tree().place(reader, rank);
+        let place = head.tree().place(reader, rank, head.len());
         let leaf = reader.bytes(place.leaf);
         let (goes_on, shown) = if backwards {
             let all = links(leaf, 0..place.at + 1).rev().all(&mut show);
@@ -330,8 +334,8 @@ fn move_leaf(
     to: NodeId,
     budget: usize,
 ) -> Result<Moved, OutOfMemory> {
-    let mut tree = head.look().tree();
-    let moved = tree.moved::<Links>(writer, rank, to);
+    let (mut tree, len) = (head.look().tree(), head.look().len());
+    let moved = tree.moved::<Links>(writer, (rank, len), to);
     head.set_tree(tree);
     let (place, mut moved) = moved?;
     let (mut now, end) = (place.at, Links::len(writer.bytes(place.leaf)));
@@ -339,7 +343,7 @@ fn move_leaf(
         moved.add(move_element(head, writer, place.leaf, now, to)?);
         if now == 0 {
             // What comes first here has a new address.
-            tree.changed::<Links>(writer, rank);
+            tree.changed::<Links>(writer, rank, len);
         }
         now += 1;
     }
