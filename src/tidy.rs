@@ -59,6 +59,7 @@ const UNSAFE_FILES: &[&str] = &[
     "redis/raw/block.rs",
     "redis/raw/call.rs",
     "redis/raw/context.rs",
+    "redis/raw/filter.rs",
     "redis/raw/io.rs",
     "redis/raw/key.rs",
     "redis/raw/mod.rs",

@@ -486,8 +486,9 @@ mod tests {
             ("native_keys", "observe", None),
             ("native_keys", "manage", None),
             ("transparent_types", "none", Some("none")),
-            ("transparent_types", "all", None),
-            ("transparent_types", "string,hash", None),
+            ("transparent_types", "all", Some("all")),
+            ("transparent_types", "hash,string", Some("string,hash")),
+            ("transparent_types", "stream", None),
         ];
         for (name, word, text) in cases {
             assert_eq!(
@@ -517,8 +518,7 @@ mod tests {
         ];
         assert_eq!(rows[..expected.len()], expected);
         assert_eq!(rows.len(), TABLE.len() + 2);
-        let inactive = "native_keys,transparent_types,transparent_acl_accepted,\
-                        composite_lru_bandwidth_threshold";
+        let inactive = "native_keys,composite_lru_bandwidth_threshold";
         assert_eq!(
             rows.last(),
             Some(&("inactive", Shown::Text(inactive.to_owned())))

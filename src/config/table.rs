@@ -248,8 +248,6 @@ macro_rules! count {
     };
 }
 
-const NO_TRANSPARENCY: &str = "clients' plain commands do not act on NUMA types yet";
-
 /// Every parameter, in the order that NUMACONFIG GET shows them.
 pub static TABLE: &[Param] = &[
     Param::new(
@@ -366,14 +364,12 @@ pub static TABLE: &[Param] = &[
             text: |config| config.transparent_types.to_list(),
             expected: "none, all, or a list of string,list,set,zset,hash",
         },
-    )
-    .effect(Effect::DefaultOnly(NO_TRANSPARENCY)),
+    ),
     Param::new(
         "transparent_acl_accepted",
         "allow transparent_types although ACL rules see the rewritten command",
         Kind::Switch(field!(transparent_acl_accepted), YES_NO),
-    )
-    .effect(Effect::Inactive(NO_TRANSPARENCY)),
+    ),
     Param::new(
         "move_during_fork",
         "move values while Redis has a forked child: each move then copies memory twice",

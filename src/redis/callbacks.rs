@@ -3,8 +3,8 @@
 
 use super::guard::contained;
 use super::numa_type::{self, NumaType};
-use super::raw::{Args, Ctx, Digest, Io, Name, Report, ERR, OK};
-use super::{events, info, tick};
+use super::raw::{Args, Ctx, Digest, Io, Name, Passing, Report, ERR, OK};
+use super::{events, info, tick, transparent};
 use redis_module::raw;
 use std::ffi::CStr;
 use std::os::raw::{c_char, c_int, c_void};
@@ -136,6 +136,14 @@ pub(crate) unsafe extern "C" fn timer(ctx: *mut raw::RedisModuleCtx, data: *mut 
     // SAFETY: the server lends the context for this call.
     let ctx = unsafe { Ctx::from_raw(ctx) };
     contained((), || tick::fired(ctx, data as usize));
+}
+
+/// The command filter.
+///
+/// # Safety
+/// * For the server alone, with the arguments that its API promises.
+pub(crate) unsafe extern "C" fn filter(words: *mut raw::RedisModuleCommandFilterCtx) {
+    contained((), || transparent::pass(&Passing(words)));
 }
 
 /// INFO. In a crash report nothing is said: the heap may be broken.

@@ -192,7 +192,7 @@ impl Works {
         self.observe_home(ctx, server);
         if now_ms >= self.slow_due_ms {
             self.slow_due_ms = now_ms + SLOW_MS;
-            slow_looks(server);
+            slow_looks(ctx, server);
         }
         self.rest = rest(ctx, &config);
         self.end_release_on_replica(ctx);
@@ -373,7 +373,8 @@ fn rest(ctx: Ctx<'_>, config: &Config) -> Option<Rest> {
 }
 
 /// What is worth a look once a second only.
-fn slow_looks(server: &'static Server) {
+fn slow_looks(ctx: Ctx<'_>, server: &'static Server) {
+    server.apply_transparency(ctx);
     server.pool.trim();
     server.ask_rooms();
     let keys = server.tracked_keys();

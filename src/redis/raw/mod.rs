@@ -12,6 +12,7 @@ mod arity;
 mod block;
 mod call;
 mod context;
+mod filter;
 mod io;
 mod key;
 mod native;
@@ -25,6 +26,7 @@ mod text;
 
 pub(crate) use args::{Args, Name};
 pub(crate) use context::{log_anywhere, Ctx, LogLevel};
+pub(crate) use filter::{Mark, Passing, Registered};
 pub(crate) use io::{Delivered, Digest, Io};
 pub(crate) use key::{Key, KeyKind, Mode};
 pub(crate) use notify::{Event, HashEvent, ListEvent, SetEvent, ZsetEvent};
