@@ -40,7 +40,9 @@ impl Call<'_> {
     pub(crate) fn trailing_node(&self, index: usize) -> Result<Option<NodeId>, Fail> {
         match self.args.len().checked_sub(index) {
             Some(0) => Ok(None),
-            Some(2) if is(self.word(index)?, "NODE") => self.node_hint(self.word(index + 1)?),
+            Some(2) if !self.plain && is(self.word(index)?, "NODE") => {
+                self.node_hint(self.word(index + 1)?)
+            }
             _ => Err(Fail::Arity),
         }
     }

@@ -6,6 +6,7 @@
 
 mod args;
 mod fail;
+mod plain;
 mod reply;
 mod sample;
 mod scan;
@@ -16,6 +17,9 @@ mod wait;
 /// (least, most) and handler. It makes `register`, which registers the rows.
 macro_rules! commands {
     ($($name:literal, $flags:literal, $keys:expr, $words:expr, $run:path;)*) => {
+        /// The names of the family.
+        pub(in crate::command) const NAMES: &[&std::ffi::CStr] = &[$($name),*];
+
         /// Registers the family; the name of the first command that the server refuses.
         pub(in crate::command) fn register(
             ctx: crate::redis::raw::Ctx<'_>,
@@ -59,6 +63,7 @@ const NONE: (i32, i32, i32) = (0, 0, 0);
 /// As many words as the client likes.
 const MANY: usize = usize::MAX;
 
+mod generic;
 mod hash;
 mod list;
 mod own;
@@ -66,12 +71,14 @@ mod set;
 mod string;
 mod zset;
 
+use crate::migrate::Kind;
 use crate::pool::OutOfMemory;
 use crate::redis::callbacks::Command;
 use crate::redis::numa_key::{Holds, TypedKey};
 use crate::redis::numa_type::NumaType;
 use crate::redis::raw::{Args, Ctx, Mode, Name};
 use crate::redis::server::{server, Server};
+use crate::redis::transparent;
 pub(crate) use fail::Fail;
 
 /// One call of a command.
@@ -79,6 +86,8 @@ pub(crate) struct Call<'c> {
     pub(crate) ctx: Ctx<'c>,
     pub(crate) args: Args<'c>,
     pub(crate) server: &'static Server,
+    /// Whether the client wrote the stock name, and the filter ours.
+    pub(crate) plain: bool,
 }
 
 impl<'c> Call<'c> {
@@ -158,17 +167,35 @@ fn serve<C: Command>(
     let Some(server) = server() else {
         return ctx.reply_error("ERR redis-numa is not loaded to the end");
     };
+    let plain = transparent::wrote(args, C::NAME);
+    let call = Call {
+        ctx,
+        args,
+        server,
+        plain,
+    };
     let done = if args.len() < words.0 || args.len() > words.1 {
         Err(Fail::Arity)
     } else {
-        run_beyond_limits(&Call { ctx, args, server }, run)
+        run_where_it_belongs::<C>(&call, run)
     };
     // Who asks for key positions has no client, and the server would reply to it unchecked.
     if let Err(fail) = done {
         if !ctx.wants_key_positions() {
-            fail.reply(ctx, C::NAME);
+            fail.reply(ctx, C::NAME, plain);
         }
     }
+}
+
+/// Runs a handler, or the stock command where the client wrote its name and the keys are native.
+fn run_where_it_belongs<C: Command>(call: &Call<'_>, run: fn(&Call<'_>) -> Done) -> Done {
+    if call.plain
+        && !call.ctx.wants_key_positions()
+        && plain::served_by_stock(call, C::NAME, C::KEYS)?
+    {
+        return Ok(());
+    }
+    run_beyond_limits(call, run)
 }
 
 /// Runs a handler. What a master sends is never refused for a limit of this machine: a refusal
@@ -200,5 +227,16 @@ pub(crate) fn register(ctx: Ctx<'_>) -> Result<(), &'static str> {
     set::register(ctx)?;
     list::register(ctx)?;
     zset::register(ctx)?;
+    generic::register(ctx)?;
+    transparent::declare(&[
+        (Some(Kind::String), string::NAMES),
+        (Some(Kind::Hash), hash::NAMES),
+        (Some(Kind::Set), set::NAMES),
+        (Some(Kind::List), list::NAMES),
+        (Some(Kind::SortedSet), zset::NAMES),
+        (None, generic::NAMES),
+        // Not named like a stock command, so not one of these is written over.
+        (None, own::NAMES),
+    ]);
     own::register(ctx)
 }

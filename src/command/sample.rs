@@ -16,7 +16,7 @@ const REPEATED_MAX: u64 = 1 << 28;
 /// How many elements are asked for.
 pub(super) struct Amount {
     pub(super) asked: u64,
-    repeats: bool,
+    pub(super) repeats: bool,
 }
 
 impl Amount {
@@ -36,6 +36,14 @@ impl Amount {
         })
     }
 
+    /// Whether so many can be answered.
+    pub(super) fn check(&self) -> Done {
+        if self.repeats && self.asked > REPEATED_MAX {
+            return Err(Fail::text("value is out of range"));
+        }
+        Ok(())
+    }
+
     /// Replies so many elements of a table: `head` with their number, then `each` of them.
     pub(super) fn reply<const VALUES: bool>(
         &self,
@@ -52,9 +60,7 @@ impl Amount {
             found.into_iter().for_each(|(key, value)| each(key, value));
             return Ok(());
         }
-        if self.asked > REPEATED_MAX {
-            return Err(Fail::text("value is out of range"));
-        }
+        self.check()?;
         head(self.asked as usize);
         for _ in 0..self.asked {
             let (key, value) = table.random(&mut dice).unwrap_or_default();

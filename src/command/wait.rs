@@ -27,11 +27,16 @@ impl Call<'_> {
         let (Some(server), Some(key)) = (server(), ctx.ready_key()) else {
             return false;
         };
-        let call = Call { ctx, args, server };
+        let call = Call {
+            ctx,
+            args,
+            server,
+            plain: false,
+        };
         match serve(&call, key) {
             Ok(served) => served,
             Err(fail) => {
-                fail.reply(ctx, c"numa");
+                fail.reply(ctx, c"numa", false);
                 true
             }
         }

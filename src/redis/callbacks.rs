@@ -4,7 +4,7 @@
 use super::guard::contained;
 use super::numa_type::{self, NumaType};
 use super::raw::{Args, Ctx, Digest, FilterWords, Io, Name, Report, ERR, OK};
-use super::{events, info, native, tick};
+use super::{events, info, native, tick, transparent};
 use redis_module::raw;
 use std::ffi::CStr;
 use std::os::raw::{c_char, c_int, c_void};
@@ -138,6 +138,16 @@ pub(crate) unsafe extern "C" fn timer(ctx: *mut raw::RedisModuleCtx, data: *mut 
     contained((), || tick::fired(ctx, data as usize));
 }
 
+/// A command passes the filter that renames.
+///
+/// # Safety
+/// * For the server alone, with the arguments that its API promises.
+pub(crate) unsafe extern "C" fn rename_filter(filter: *mut raw::RedisModuleCommandFilterCtx) {
+    // SAFETY: the server lends the words for this call.
+    let words = unsafe { FilterWords::from_raw(filter) };
+    contained((), || transparent::pass(words));
+}
+
 /// INFO. In a crash report nothing is said: the heap may be broken.
 ///
 /// # Safety
@@ -186,11 +196,11 @@ pub(crate) unsafe extern "C" fn keyspace_event(
     OK
 }
 
-/// A command passes the filter.
+/// A command passes the filter that listens.
 ///
 /// # Safety
 /// * For the server alone, with the arguments that its API promises.
-pub(crate) unsafe extern "C" fn command_filter(filter: *mut raw::RedisModuleCommandFilterCtx) {
+pub(crate) unsafe extern "C" fn listen_filter(filter: *mut raw::RedisModuleCommandFilterCtx) {
     if !native::is_watched() {
         return;
     }

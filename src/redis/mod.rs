@@ -42,6 +42,7 @@ pub(crate) mod string_key;
 mod survey;
 mod table_types;
 mod tick;
+pub(crate) mod transparent;
 mod types;
 mod verify;
 pub(crate) mod works;

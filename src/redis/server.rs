@@ -9,6 +9,7 @@ use super::main_cell::MainCell;
 use super::native::NativePlane;
 use super::pulse::Pulse;
 use super::steering::Steering;
+use super::transparent::Switch;
 use super::types::Handles;
 use super::verify::Verifier;
 use super::works::Works;
@@ -21,7 +22,7 @@ use crate::pool::PoolHandle;
 use once_cell::sync::OnceCell;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The configuration and where each value came from.
 pub(crate) struct Settings {
@@ -49,6 +50,10 @@ pub(crate) struct Server {
     /// Payloads of RDB files or RESTORE that were refused.
     pub(crate) rejected_payloads: AtomicU64,
     pub(super) bulk_len: BulkLen,
+    /// The filter of `numa-transparent-types`.
+    pub(super) transparency: Switch,
+    /// Whether the ACL users kept it off when it was last asked.
+    pub(super) transparency_refused: AtomicBool,
     /// Where the next call's random numbers begin.
     dice: AtomicU64,
 }
@@ -97,6 +102,8 @@ impl Server {
             types,
             rejected_payloads: AtomicU64::new(0),
             bulk_len: BulkLen::new(),
+            transparency: Switch::new(),
+            transparency_refused: AtomicBool::new(false),
             dice: AtomicU64::new(RandomState::new().hash_one(0)),
         };
         SERVER

@@ -390,6 +390,7 @@ fn tick_native(server: &'static Server, config: &Config, bar: Option<Score>) {
 
 /// What is worth a look once a second only.
 fn slow_looks(ctx: Ctx<'_>, server: &'static Server) {
+    server.apply_transparency(ctx);
     server.pool.trim();
     if let Some(native) = server.native.get() {
         native.look_around(ctx, server.numa_keys());

@@ -55,7 +55,7 @@ impl<'c> Options<'c> {
             (self.get, self.rewrite) = (true, true);
         } else if is(word, "KEEPTTL") && self.deadline.is_none() {
             self.keep_ttl = true;
-        } else if is(word, "NODE") {
+        } else if is(word, "NODE") && !call.plain {
             let node = rest.next().ok_or(Fail::Syntax)?;
             (self.node, self.rewrite) = (call.node_hint(node.bytes())?, true);
         } else if let Some(unit) = unit.filter(|unit| self.takes(*unit)) {

@@ -103,13 +103,9 @@ fn show(call: &Call<'_>, operation: Operation, command: &str) -> Done {
     }
     let asked = Asked::parse(call, operation, command, 1)?;
     let found = asked.found(operation);
-    let fields = if asked.with_scores { 2 } else { 1 };
-    call.ctx.reply_array(found.len() * fields);
+    let how = call.reply_scored(found.len(), asked.with_scores);
     for (score, member) in &found {
-        call.ctx.reply_bulk(member);
-        if asked.with_scores {
-            call.ctx.reply_double(*score);
-        }
+        call.reply_member(how, member, *score);
     }
     Ok(())
 }

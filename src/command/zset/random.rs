@@ -3,10 +3,10 @@
 //! Every element is found by its number in a logarithmic number of steps, so a random one is a
 //! random number, and different ones are a random set of numbers (Floyd's way: no try is lost).
 
-use super::super::args::{integer, is};
+use super::super::args::is;
+use super::super::sample::{Amount, COUNT_MAX};
 use super::super::{Call, Done, Fail};
 use crate::redis::raw::Mode;
-use crate::value::NumaZset;
 use std::collections::hash_map::RandomState;
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
@@ -45,58 +45,42 @@ pub(super) fn zrandmember(call: &Call<'_>) -> Done {
     Ok(())
 }
 
-/// The count, and whether scores are wanted.
-fn parse(call: &Call<'_>) -> Result<(i64, bool), Fail> {
-    let count = integer(call.word(2)?)?;
-    if count == i64::MIN {
-        return Err(Fail::text(format!(
-            "value is out of range, value must between {} and {}",
-            -i64::MAX,
-            i64::MAX
-        )));
-    }
+/// How many are asked for, and whether scores are wanted.
+fn parse(call: &Call<'_>) -> Result<(Amount, bool), Fail> {
+    let amount = Amount::parse(call.word(2)?)?;
     let with_scores = match call.args.len() {
         3 => false,
         4 if is(call.word(3)?, "WITHSCORES") => true,
         _ => return Err(Fail::Syntax),
     };
-    if with_scores && !(-(i64::MAX / 2)..=i64::MAX / 2).contains(&count) {
+    if with_scores && amount.asked > COUNT_MAX / 2 {
         return Err(Fail::text("value is out of range"));
     }
-    Ok((count, with_scores))
+    amount.check().map(|()| (amount, with_scores))
 }
 
 fn several(call: &Call<'_>) -> Done {
-    let (count, with_scores) = parse(call)?;
+    let (amount, with_scores) = parse(call)?;
     let key = call.zset(1, Mode::Read)?;
     let replied = key.read(|set| {
         let len = set.len();
-        let reply = |rank| reply_at(call, set, rank, with_scores);
-        let head = |count: u64| {
-            let fields = if with_scores { 2 } else { 1 };
-            call.ctx.reply_array(count as usize * fields);
+        let reply = |how, rank| {
+            let (member, score) = set.at(rank).unwrap_or((&[], 0.0));
+            call.reply_member(how, member, score);
         };
-        if count < 0 {
-            head(count.unsigned_abs());
-            (0..count.unsigned_abs()).for_each(|_| reply(below(len)));
+        if amount.repeats {
+            let how = call.reply_scored(amount.asked as usize, with_scores);
+            (0..amount.asked).for_each(|_| reply(how, below(len)));
         } else {
-            let count = count.unsigned_abs().min(len);
-            head(count);
-            different(count, len).into_iter().for_each(reply);
+            let chosen = different(amount.asked.min(len), len);
+            let how = call.reply_scored(chosen.len(), with_scores);
+            chosen.into_iter().for_each(|rank| reply(how, rank));
         }
     });
     if replied.is_none() {
         call.ctx.reply_array(0);
     }
     Ok(())
-}
-
-fn reply_at(call: &Call<'_>, set: &NumaZset, rank: u64, with_scores: bool) {
-    let (member, score) = set.at(rank).unwrap_or((&[], 0.0));
-    call.ctx.reply_bulk(member);
-    if with_scores {
-        call.ctx.reply_double(score);
-    }
 }
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
 //! What ZUNION, ZINTER and ZDIFF read: sets and sorted sets of either plane.
 //!
-//! A NUMA sorted set is read where it lies. Whatever else there is, is copied once: the server
-//! shows a native value to a module element by element, and has no way to ask it for one.
+//! A NUMA value is read where it lies. A native one is copied once: the server shows it to a module
+//! element by element, and has no way to ask it for one.
 
 use super::super::{Call, Fail};
 use crate::migrate::Kind;
-use crate::redis::numa_key::Holds;
+use crate::redis::numa_key::{Holds, TypedKey};
 use crate::redis::raw::{KeyKind, Mode, Name};
 use crate::redis::zset_type::ZsetKey;
-use crate::value::double;
+use crate::value::{double, NumaSet, NumaZset};
 use std::collections::HashMap;
 
 /// An input.
@@ -17,14 +17,22 @@ pub(super) enum Source<'c> {
     Nothing,
     /// A NUMA sorted set.
     Zset(ZsetKey<'c>),
-    /// A copy of another value; the members of a set have the score 1.
+    /// A NUMA set; its members have the score 1.
+    Set(TypedKey<'c, NumaSet>),
+    /// A copy of a native value.
     Copied(HashMap<Vec<u8>, f64>),
 }
 
 impl<'c> Call<'c> {
     /// Opens an input, of either plane.
     pub(super) fn zset_source(&self, name: Name<'c>, mode: Mode) -> Result<Source<'c>, Fail> {
-        let key = self.open::<crate::value::NumaZset>(name, mode);
+        let key = self.open::<NumaZset>(name, mode);
+        if key.any().numa_kind() == Some(Kind::Set) {
+            drop(key);
+            let key = self.open::<NumaSet>(name, Mode::Quiet);
+            key.read(|_| ());
+            return Ok(Source::Set(key));
+        }
         match (key.holds(), key.any().kind()) {
             (Holds::Nothing, _) => Ok(Source::Nothing),
             (Holds::Numa, _) => {
@@ -59,6 +67,7 @@ impl Source<'_> {
         match self {
             Self::Nothing => 0,
             Self::Zset(key) => key.look(|set| set.len()).unwrap_or(0),
+            Self::Set(key) => key.look(|set| set.len() as u64).unwrap_or(0),
             Self::Copied(copy) => copy.len() as u64,
         }
     }
@@ -68,6 +77,7 @@ impl Source<'_> {
         match self {
             Self::Nothing => None,
             Self::Zset(key) => key.look(|set| set.score(member))?,
+            Self::Set(key) => key.look(|set| set.contains(member).then_some(1.0))?,
             Self::Copied(copy) => copy.get(member).copied(),
         }
     }
@@ -83,6 +93,9 @@ impl Source<'_> {
                         true
                     });
                 });
+            }
+            Self::Set(key) => {
+                key.look(|set| set.iter().for_each(|(member, _)| visit(member, 1.0)));
             }
             Self::Copied(copy) => copy
                 .iter()

@@ -52,7 +52,59 @@ impl<'c> Ctx<'c> {
     }
 }
 
+impl<'c> Ctx<'c> {
+    /// Runs a stock command as the client's own: it goes to replicas and files by its own name,
+    /// and its answer is the client's. False where the server has no such command of so many words.
+    pub(crate) fn forward(self, command: &CStr, words: &[Name<'_>]) -> bool {
+        let mut pointers: Vec<_> = words.iter().map(|word| word.as_ptr()).collect();
+        let (start, count) = (pointers.as_mut_ptr(), pointers.len());
+        let (command, format) = (command.as_ptr(), c"!v".as_ptr());
+        let ptr = api!(RedisModule_Call(
+            self.as_ptr(),
+            command,
+            format,
+            start,
+            count
+        ));
+        let Some(ptr) = ptr.filter(|ptr| !ptr.is_null()) else {
+            return false;
+        };
+        let lent = PhantomData;
+        Answer { ptr, lent }.pass_on(self);
+        true
+    }
+
+    /// The rules of every ACL user, a line each.
+    pub(crate) fn acl_rules(self) -> Option<Vec<String>> {
+        let list = self.string(b"LIST")?;
+        let answer = self.ask(c"ACL", &[list.name()])?;
+        let mut rules = Vec::new();
+        let told = answer.each(&mut |rule| {
+            rules.push(String::from_utf8_lossy(rule).into_owned());
+            true
+        });
+        told.then_some(rules)
+    }
+}
+
 impl Answer<'_> {
+    /// Makes it the answer of this command.
+    pub(crate) fn pass_on(&self, ctx: Ctx<'_>) {
+        api!(RedisModule_ReplyWithCallReply(ctx.as_ptr(), self.ptr));
+    }
+
+    /// An array's element, as long as this.
+    pub(crate) fn element(&self, index: usize) -> Option<std::mem::ManuallyDrop<Answer<'_>>> {
+        let ptr = api!(RedisModule_CallReplyArrayElement(self.ptr, index))?;
+        let lent = PhantomData;
+        (!ptr.is_null()).then(|| std::mem::ManuallyDrop::new(Answer { ptr, lent }))
+    }
+
+    /// The text of an array's element.
+    pub(crate) fn text_at(&self, index: usize) -> Option<&[u8]> {
+        text_of(api!(RedisModule_CallReplyArrayElement(self.ptr, index))?)
+    }
+
     /// Shows every string of an array reply, until `visit` answers false; whether it was an array.
     pub(crate) fn each(&self, visit: &mut dyn FnMut(&[u8]) -> bool) -> bool {
         let kind = api!(RedisModule_CallReplyType(self.ptr));

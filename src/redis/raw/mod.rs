@@ -26,7 +26,7 @@ mod text;
 
 pub(crate) use args::{Args, Name};
 pub(crate) use context::{log_anywhere, Ctx, LogLevel};
-pub(crate) use filter::FilterWords;
+pub(crate) use filter::{FilterWords, Mark, Registered};
 pub(crate) use io::{Delivered, Digest, Io};
 pub(crate) use key::{Key, KeyKind, Mode};
 pub(crate) use notify::{Event, HashEvent, ListEvent, SetEvent, ZsetEvent};
