@@ -103,13 +103,10 @@ fn show(call: &Call<'_>, operation: Operation, command: &str) -> Done {
     }
     let asked = Asked::parse(call, operation, command, 1)?;
     let found = asked.found(operation);
-    let fields = if asked.with_scores { 2 } else { 1 };
-    call.ctx.reply_array(found.len() * fields);
+    let shape = call.scored(asked.with_scores);
+    shape.head(found.len());
     for (score, member) in &found {
-        call.ctx.reply_bulk(member);
-        if asked.with_scores {
-            call.ctx.reply_double(*score);
-        }
+        shape.element(member, *score);
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ mod range;
 mod read;
 mod remove;
 mod scan;
+mod scored;
 mod sources;
 
 use super::{Call, Done, Fail, ALL_BUT_LAST, MANY, NONE, ONE, TWO};

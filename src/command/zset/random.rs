@@ -73,8 +73,7 @@ fn several(call: &Call<'_>) -> Done {
         let len = set.len();
         let reply = |rank| reply_at(call, set, rank, with_scores);
         let head = |count: u64| {
-            let fields = if with_scores { 2 } else { 1 };
-            call.ctx.reply_array(count as usize * fields);
+            call.scored(with_scores).head(count as usize);
         };
         if count < 0 {
             head(count.unsigned_abs());
@@ -93,10 +92,7 @@ fn several(call: &Call<'_>) -> Done {
 
 fn reply_at(call: &Call<'_>, set: &NumaZset, rank: u64, with_scores: bool) {
     let (member, score) = set.at(rank).unwrap_or((&[], 0.0));
-    call.ctx.reply_bulk(member);
-    if with_scores {
-        call.ctx.reply_double(score);
-    }
+    call.scored(with_scores).element(member, score);
 }
 
 #[cfg(test)]

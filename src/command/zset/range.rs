@@ -199,14 +199,10 @@ fn show(call: &Call<'_>, fixed: Fixed) -> Done {
     let key = call.zset(1, Mode::Read)?;
     let shown = key.read(|set| {
         let range = ends.of(set, &options);
-        let fields = if options.with_scores { 2 } else { 1 };
-        call.ctx
-            .reply_array((range.end - range.start) as usize * fields);
+        let shape = call.scored(options.with_scores);
+        shape.head((range.end - range.start) as usize);
         each(set, range, options.reverse, |member, score| {
-            call.ctx.reply_bulk(member);
-            if options.with_scores {
-                call.ctx.reply_double(score);
-            }
+            shape.element(member, score);
         });
     });
     if shown.is_none() {

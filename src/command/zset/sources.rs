@@ -8,7 +8,7 @@ use crate::migrate::Kind;
 use crate::redis::numa_key::Holds;
 use crate::redis::raw::{KeyKind, Mode, Name};
 use crate::redis::zset_type::ZsetKey;
-use crate::value::double;
+use crate::value::{double, NumaSet};
 use std::collections::HashMap;
 
 /// An input.
@@ -31,6 +31,15 @@ impl<'c> Call<'c> {
                 // A use of it, once, however often it is looked at.
                 key.read(|_| ());
                 Ok(Source::Zset(key))
+            }
+            _ if key.any().numa_kind() == Some(Kind::Set) => {
+                drop(key);
+                let set = self.open::<NumaSet>(name, mode);
+                let members = set.read(|set| {
+                    let all = set.iter().map(|(member, _)| (member.to_vec(), 1.0));
+                    all.collect()
+                });
+                Ok(Source::Copied(members.unwrap_or_default()))
             }
             (_, KeyKind::Native(Kind::Set)) => copied(&key, |_| Some(1.0)),
             (_, KeyKind::Native(Kind::SortedSet)) => copied(&key, double::parse),
