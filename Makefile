@@ -6,6 +6,8 @@
 #   make build   get and build what is missing, start nothing
 #   make test    Rust tests, tests of the tools, server tests; ends with "N passed, N failed"
 #   make bench-strings   NUMA.GET and NUMA.SET against GET and SET, interleaved on one server
+#   make test-types  Redis's own tests of the five types, on servers whose plain commands act on
+#                NUMA types
 #   make test-numa  the tests on real NUMA nodes, in a Linux guest
 #   make bench-numa far misses a request on these nodes, by who places Redis's memory
 #   make demo    replay a request trace and watch hot keys come near (TRACE=<file>, RATE=, ...)
@@ -21,7 +23,7 @@ export REDIS_SERVER PORT ARGS
 
 .DEFAULT_GOAL := help
 .PHONY: help build module redis run demo bench-strings test test-rust test-tools test-server \
-	test-numa bench-numa tidy lint clean
+	test-numa test-types bench-numa tidy lint clean
 
 help:
 	@echo 'make run          build what is missing, start Redis with the module (PORT= ARGS= REDIS_SERVER=)'
@@ -30,6 +32,7 @@ help:
 	@echo 'make test-rust    the Rust tests only        (FILTER=<part of a test name>)'
 	@echo 'make test-tools   the tests of the demo and of the test runner only'
 	@echo 'make test-server  the server tests only      (UNITS="<file> ..." as in module-tests/tests.list)'
+	@echo 'make test-types   stock tests of the five types, on NUMA types  (TYPES="type/hash ...")'
 	@echo 'make test-numa    tests on real nodes, in a Linux guest (ONLY="<part of a test name>")'
 	@echo 'make bench-numa   far misses a request, by who places the memory (ARGS="--only <row> --seed <n> ...")'
 	@echo 'make demo         hot keys coming near, drawn  (TRACE= RATE= DEMO_REQUESTS=; see module-tests/demo)'
@@ -75,6 +78,11 @@ test-tools:
 test-server: build
 	@sh $(TOOLS)/need tclsh
 	@python3 module-tests/run $(UNITS)
+
+# Says which share of the stock tests is excepted; ends with "N passed, N failed".
+test-types: build
+	@sh $(TOOLS)/need tclsh
+	@python3 -B module-tests/types/run $(TYPES)
 
 # Fetches QEMU and a kernel as Debian packages; ends with "N passed, N failed[, N skipped]".
 test-numa: build

@@ -71,18 +71,9 @@ pub(super) fn served_by_stock(
     if !READ_EITHER.contains(&plain) && !OVERWRITE.contains(&plain) {
         native
             .into_iter()
-            .try_for_each(|name| to_numa(call, name))?;
+            .try_for_each(|name| call.make_numa(name))?;
     }
     Ok(false)
-}
-
-fn to_numa(call: &Call<'_>, name: Name<'_>) -> Done {
-    if call.ctx.flags().read_only() {
-        return Ok(());
-    }
-    let key = AnyKey::open(call.server, call.ctx, name, Mode::Quiet);
-    convert::to_numa(call.ctx, &key)?;
-    Ok(())
 }
 
 /// The words that are keys.
@@ -132,6 +123,15 @@ impl Call<'_> {
             return Ok(());
         }
         Err(Fail::Arity)
+    }
+
+    /// Turns a native key into a NUMA one, where this server may write.
+    pub(super) fn make_numa(&self, name: Name<'_>) -> Done {
+        if !self.ctx.flags().read_only() {
+            let key = AnyKey::open(self.server, self.ctx, name, Mode::Quiet);
+            convert::to_numa(self.ctx, &key)?;
+        }
+        Ok(())
     }
 
     /// Turns a NUMA key into a native one for a stock command that knows no other, and says so.

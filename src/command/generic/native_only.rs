@@ -35,7 +35,15 @@ fn serve_with_target(call: &Call<'_>, plain: &str, targets: &[&str]) -> Done {
 }
 
 pub(super) fn sort(call: &Call<'_>) -> Done {
-    serve_with_target(call, "sort", &["STORE"])
+    serve_with_target(call, "sort", &["STORE"])?;
+    if call.ctx.wants_key_positions() {
+        return Ok(());
+    }
+    // Clients that wait for the list wait for a NUMA one.
+    for (_, stored) in with_target(call, &["STORE"]).into_iter().skip(1) {
+        call.make_numa(stored)?;
+    }
+    Ok(())
 }
 
 pub(super) fn georadius(call: &Call<'_>) -> Done {

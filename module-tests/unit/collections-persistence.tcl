@@ -1,6 +1,7 @@
-# Lists and sorted sets through every way out and in: RDB, DUMP and RESTORE, AOF, COPY, the other
+# The four collections through every way out and in: RDB, DUMP and RESTORE, AOF, COPY, the other
 # plane; and payloads that are not what they say.
 source [file join [file dirname [info script]] .. support numa.tcl]
+source [file join [file dirname [info script]] .. support payload.tcl]
 
 # Values of both forms, with elements of every length and score of every kind.
 proc fill {} {
@@ -14,6 +15,16 @@ proc fill {} {
     r numa.zadd zset:big {*}$pairs
     r numa.rpush list:long [string repeat x 300000] [string repeat y 800] z
     r numa.zadd zset:long 1 [string repeat x 300000] 2 [string repeat y 70] 3 z
+    r numa.hset hash:small a 1 {} {} "\x00\xff\r\n" "\x00" n -7
+    r numa.sadd set:small a {} "\x00\xff\r\n" 12 -7
+    for {set i 0} {$i < 3000} {incr i} {
+        lappend fields f:[string repeat $i [expr {1 + $i % 30}]] [string repeat v$i [expr {$i % 40}]]
+        lappend members m:[string repeat $i [expr {1 + $i % 30}]]
+    }
+    r numa.hset hash:big {*}$fields
+    r numa.sadd set:big {*}$members
+    r numa.hset hash:long [string repeat x 300000] [string repeat y 70] a [string repeat z 90000]
+    r numa.sadd set:long [string repeat x 300000] [string repeat y 70] z
 }
 
 proc contents {} {
@@ -21,32 +32,10 @@ proc contents {} {
     foreach key {small big long} {
         lappend all [r numa.lrange list:$key 0 -1] [r numa.zrange zset:$key 0 -1 withscores]
     }
+    foreach key {small big long} {
+        lappend all [lsort [r numa.hgetall hash:$key]] [lsort [r numa.smembers set:$key]]
+    }
     return $all
-}
-
-# A short payload of the type `name`, made by hand: the words are unsigned numbers (u <n>) and
-# strings (s <bytes>), as RedisModule_Save* writes them.
-proc payload {name words} {
-    set alphabet {ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_}
-    set id 0
-    foreach letter [split $name {}] {
-        set id [expr {($id << 6) | [string first $letter $alphabet]}]
-    }
-    # Type 7 is a module's value; the id has the encoding version in its low ten bits.
-    set bytes [binary format c 7][rdb_length [expr {($id << 10) | 1}]]
-    foreach {kind word} $words {
-        if {$kind eq {u}} {append bytes [rdb_length 2][rdb_length $word]}
-        if {$kind eq {s}} {append bytes [rdb_length 5][rdb_length [string length $word]]$word}
-    }
-    return $bytes[rdb_length 0]
-}
-
-proc rdb_length {number} {return [binary format cW 0x81 $number]}
-
-# With a checksum that the server is told not to look at.
-proc restore {key bytes} {
-    r debug set-skip-checksum-validation 1
-    return [r restore $key 0 $bytes[binary format sW 9 0]]
 }
 
 tags {lists zsets persistence} {
@@ -81,6 +70,8 @@ tags {lists zsets persistence} {
             for {set i 0} {$i < 200} {incr i} {
                 r numa.rpush list $i
                 r numa.zadd zset $i m$i
+                r numa.hset hash f$i v$i
+                r numa.sadd set m$i
             }
             r bgrewriteaof
             waitForBgrewriteaof r
@@ -89,6 +80,8 @@ tags {lists zsets persistence} {
             close $file
             assert_equal 4 [llength [regexp -all -inline {NUMA.RPUSH} $aof]]
             assert_equal 4 [llength [regexp -all -inline {NUMA.ZADD} $aof]]
+            assert_equal 4 [llength [regexp -all -inline {NUMA.HMSET} $aof]]
+            assert_equal 4 [llength [regexp -all -inline {NUMA.SADD} $aof]]
             assert_equal 3 [llength [regexp -all -inline {\*66\r\n\$10\r\nNUMA.RPUSH} $aof]]
             assert_equal 3 [llength [regexp -all -inline {\*130\r\n\$9\r\nNUMA.ZADD} $aof]]
         }
@@ -121,6 +114,8 @@ tags {lists zsets persistence} {
                 assert_equal [r debug digest-value $key] [r debug digest-value copy:$key]
             }
             foreach key {small big long} {
+                r numa.hset copy:hash:$key a other
+                r numa.sadd copy:set:$key other
                 r numa.lset copy:list:$key 0 other
                 r numa.zremrangebyrank copy:zset:$key 0 0
             }
@@ -139,6 +134,8 @@ tags {lists zsets persistence} {
             }
             assert_equal {list} [r type list:big]
             assert_equal {zset} [r type zset:long]
+            assert_equal {hash} [r type hash:big]
+            assert_equal {set} [r type set:long]
             assert_equal [lindex $before 2] [r lrange list:big 0 -1]
             assert_equal [lindex $before 3] [r zrange zset:big 0 -1 withscores]
             foreach key [r keys *] {
@@ -155,7 +152,8 @@ tags {lists zsets persistence} {
             set listener [redis_deferring_client]
             $listener psubscribe *
             $listener read
-            foreach key [r keys *] {
+            # A set is the one type that the server's API cannot make.
+            foreach key [r keys {[hlz]*}] {
                 r numa convert $key native
                 r numa convert $key numa
             }
@@ -173,6 +171,10 @@ tags {lists zsets persistence} {
             assert_equal OK [restore z [payload numa-zset \
                 [concat $heat {u 2 s a u 0 s b u 4607182418800017408}]]]
             assert_equal {a 0 b 1} [r numa.zrange z 0 -1 withscores]
+            assert_equal OK [restore h [payload numa-hash [concat $heat {u 9 u 1 s f s v}]]]
+            assert_equal {f v} [r numa.hgetall h]
+            assert_equal OK [restore s [payload numa-sets [concat $heat {u 9 u 2 s a s b}]]]
+            assert_equal {a b} [lsort [r numa.smembers s]]
         }
 
         test {a payload that lies is an error, and leaves nothing} {
@@ -187,7 +189,13 @@ tags {lists zsets persistence} {
                 numa-zset [concat $heat {u 1 s a}] numa-zset [concat $heat [list u 1 s a u $nan]] \
                 numa-zset [concat $heat {u 2 s a u 0 s a u 0}] \
                 numa-zset [concat $heat {u 2 s a u 0 s a u 1}] \
-                numa-zset [concat $heat {u 1 u 0 u 0}]] {
+                numa-zset [concat $heat {u 1 u 0 u 0}] \
+                numa-hash $heat numa-hash [concat $heat {u 9}] numa-hash [concat $heat {u 9 u 0}] \
+                numa-hash [concat $heat {u 9 u 1 s f}] numa-hash [concat $heat {u 9 u 1 u 1 u 1}] \
+                numa-hash [concat $heat {u 9 u 2 s f s v s f s v}] \
+                numa-hash [concat $heat {u 9 u 9223372036854775807 s f s v}] \
+                numa-sets [concat $heat {u 9 u 0}] numa-sets [concat $heat {u 9 u 2 s a s a}] \
+                numa-sets [concat $heat {u 9 u 3 s a}] numa-sets [concat $heat {s a u 1 s a}]] {
                 assert_error {ERR Bad data format} {restore k [payload $type $words]}
                 assert_equal 0 [r exists k]
             }

@@ -1,4 +1,4 @@
-# What a list or sorted-set command tells others: the same keyspace events as its stock twin, in the
+# What a command of a collection tells others: the same keyspace events as its stock twin, in the
 # same order, and the same effect on a replica and in the AOF.
 source [file join [file dirname [info script]] .. support numa.tcl]
 
@@ -23,6 +23,16 @@ set ::rows {
     {{zadd k 1 a} {zunionstore l 1 k}} {{zadd k 1 a} {zinterstore k 2 k missing}}
     {{zadd k 1 a} {zdiffstore k 1 k}} {{zadd k 1 a} {zrangestore l k 0 -1}}
     {{zadd k 1 a} {zrangestore k k 5 9}} {{} {zunionstore l 1 missing}}
+    {{} {hset k a 1 b 2}} {{hset k a 1} {hset k a 1}} {{} {hmset k a 1}} {{hset k a 1} {hsetnx k a 2}}
+    {{hset k a 1} {hsetnx k b 2}} {{hset k a 1 b 2} {hdel k a x}} {{hset k a 1} {hdel k a}}
+    {{hset k a 1} {hdel k x}} {{hset k a 1} {hincrby k a 5}} {{} {hincrby k a -5}}
+    {{hset k a 1.5} {hincrbyfloat k a 1e3}} {{} {hincrbyfloat k a 0.1}}
+    {{} {sadd k a b a}} {{sadd k a} {sadd k a}} {{sadd k a b} {srem k a x}} {{sadd k a} {srem k a}}
+    {{sadd k a} {srem k x}} {{sadd k a b} {smove k l a}} {{sadd k a} {smove k l a}}
+    {{sadd k a} {smove k l x}} {{sadd k a} {smove k k a}} {{sadd k a} {spop k}} {{sadd k a} {spop k 1}}
+    {{sadd k a b c} {spop k 5}} {{sadd k a b} {spop k 0}} {{} {spop k}} {{sadd k a b} {sinterstore l k}}
+    {{sadd k a} {sinterstore k k missing}} {{sadd k a} {sunionstore l k missing}}
+    {{sadd k a} {sdiffstore k k k}} {{sadd k a} {sdiffstore l k missing}} {{} {sunionstore l missing}}
 }
 
 proc with_side {words side} {
@@ -64,7 +74,7 @@ tags {lists zsets} {
                 assert_equal $stock [events_of $listener $row numa] $row
                 incr count [llength $stock]
             }
-            assert_morethan $count 80
+            assert_morethan $count 120
             $listener close
         }
 
@@ -88,11 +98,16 @@ tags {lists zsets} {
                 zremrangebyrank zremrangebylex zunionstore zinterstore zdiffstore zunion zinter zdiff
                 zrange zrangestore zrangebyscore zrevrangebyscore zrangebylex zrevrangebylex zcount
                 zlexcount zrevrange zcard zscore zmscore zrank zrevrank zscan zpopmin zpopmax bzpopmin
-                bzpopmax zrandmember setbit getbit bitcount bitpos bitop bitfield bitfield_ro} {
+                bzpopmax zrandmember setbit getbit bitcount bitpos bitop bitfield bitfield_ro hset hmset
+                hsetnx hdel hincrby hincrbyfloat hget hmget hlen hstrlen hexists hkeys hvals hgetall
+                hscan hrandfield sadd srem smove sismember smismember scard smembers sscan spop
+                srandmember sinter sunion sdiff sinterstore sunionstore sdiffstore} {
                 lassign [lindex [r command info $name] 0] - arity flags first last step
                 lassign [lindex [r command info numa.$name] 0] - own_arity own_flags own_first own_last \
                     own_step
-                # The server adds a flag of its own to what a module registers.
+                # The server adds a flag of its own to what a module registers, and takes from none
+                # that scripts get its reply sorted.
+                set flags [lsearch -all -inline -not $flags sort_for_script]
                 set own_flags [lsearch -all -inline -not $own_flags module]
                 assert_equal [list $arity [lsort $flags] $first $last $step] \
                     [list $own_arity [lsort $own_flags] $own_first $own_last $own_step] $name
@@ -137,7 +152,11 @@ tags {lists zsets} {
             for {set i 0} {$i < 300} {incr i} {
                 $master numa.rpush list $i
                 $master numa.zadd zset $i.5 m$i
+                $master numa.hset hash f$i v$i
+                $master numa.sadd set m$i
             }
+            $master numa.spop set 100
+            $master numa.spop set
             set digest [$master debug digest]
             $master debug loadaof
             assert_equal $digest [$master debug digest]
