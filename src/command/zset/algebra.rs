@@ -103,9 +103,10 @@ fn show(call: &Call<'_>, operation: Operation, command: &str) -> Done {
     }
     let asked = Asked::parse(call, operation, command, 1)?;
     let found = asked.found(operation);
-    let how = call.reply_scored(found.len(), asked.with_scores);
+    let shape = call.scored(asked.with_scores);
+    shape.head(found.len());
     for (score, member) in &found {
-        call.reply_member(how, member, *score);
+        shape.element(member, *score);
     }
     Ok(())
 }

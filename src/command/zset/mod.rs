@@ -10,6 +10,7 @@ mod range;
 mod read;
 mod remove;
 mod scan;
+mod scored;
 mod sources;
 
 use super::{Call, Done, Fail, ALL_BUT_LAST, MANY, NONE, ONE, TWO};
@@ -51,40 +52,10 @@ commands! {
     c"numa.zrandmember", c"readonly random", ONE, (2, MANY), random::zrandmember;
 }
 
-/// How members are replied; see `Call::reply_scored`.
-#[derive(Clone, Copy)]
-struct Scored {
-    with_scores: bool,
-    nested: bool,
-}
-
 impl<'c> Call<'c> {
     /// Opens the key at a word for a command that works on a sorted set or on nothing.
     fn zset(&self, index: usize, mode: Mode) -> Result<ZsetKey<'c>, Fail> {
         self.own_key(index, mode)
-    }
-
-    /// The head of a reply of `count` members, each with its score if they are wanted: in RESP3 an
-    /// array of pairs, in RESP2 a flat one.
-    fn reply_scored(&self, count: usize, with_scores: bool) -> Scored {
-        let nested = with_scores && self.ctx.resp3();
-        let flat = with_scores && !nested;
-        self.ctx.reply_array(if flat { 2 * count } else { count });
-        Scored {
-            with_scores,
-            nested,
-        }
-    }
-
-    /// One member of such a reply.
-    fn reply_member(&self, how: Scored, member: &[u8], score: f64) {
-        if how.nested {
-            self.ctx.reply_array(2);
-        }
-        self.ctx.reply_bulk(member);
-        if how.with_scores {
-            self.ctx.reply_double(score);
-        }
     }
 
     /// What follows a change: watchers, the event, replicas.

@@ -46,18 +46,14 @@ fn pop(call: &Call<'_>, end: End) -> Done {
         call.ctx.reply_array(0);
         return Ok(());
     };
-    if call.args.len() == 3 {
-        let how = call.reply_scored(taken.len(), true);
-        for (member, score) in &taken {
-            call.reply_member(how, member, *score);
-        }
-    } else {
-        // Without a count it is one member and its score, flat in either protocol.
-        call.ctx.reply_array(2 * taken.len());
-        for (member, score) in &taken {
-            call.ctx.reply_bulk(member);
-            call.ctx.reply_double(*score);
-        }
+    // Without a count the reply is one element, which RESP3 does not wrap.
+    let shape = match call.args.len() {
+        3 => call.scored(true),
+        _ => call.scored(true).flat(),
+    };
+    shape.head(taken.len());
+    for (member, score) in &taken {
+        shape.element(member, *score);
     }
     let name = call.name(1)?;
     call.ctx.signal_modified(name);

@@ -64,17 +64,18 @@ fn several(call: &Call<'_>) -> Done {
     let key = call.zset(1, Mode::Read)?;
     let replied = key.read(|set| {
         let len = set.len();
-        let reply = |how, rank| {
+        let shape = call.scored(with_scores);
+        let reply = |rank| {
             let (member, score) = set.at(rank).unwrap_or((&[], 0.0));
-            call.reply_member(how, member, score);
+            shape.element(member, score);
         };
         if amount.repeats {
-            let how = call.reply_scored(amount.asked as usize, with_scores);
-            (0..amount.asked).for_each(|_| reply(how, below(len)));
+            shape.head(amount.asked as usize);
+            (0..amount.asked).for_each(|_| reply(below(len)));
         } else {
             let chosen = different(amount.asked.min(len), len);
-            let how = call.reply_scored(chosen.len(), with_scores);
-            chosen.into_iter().for_each(|rank| reply(how, rank));
+            shape.head(chosen.len());
+            chosen.into_iter().for_each(reply);
         }
     });
     if replied.is_none() {

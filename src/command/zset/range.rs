@@ -199,10 +199,10 @@ fn show(call: &Call<'_>, fixed: Fixed) -> Done {
     let key = call.zset(1, Mode::Read)?;
     let shown = key.read(|set| {
         let range = ends.of(set, &options);
-        let count = (range.end - range.start) as usize;
-        let how = call.reply_scored(count, options.with_scores);
+        let shape = call.scored(options.with_scores);
+        shape.head((range.end - range.start) as usize);
         each(set, range, options.reverse, |member, score| {
-            call.reply_member(how, member, score);
+            shape.element(member, score);
         });
     });
     if shown.is_none() {

@@ -40,15 +40,6 @@ impl<'c> Call<'c> {
                 key.read(|_| ());
                 Ok(Source::Zset(key))
             }
-            _ if key.any().numa_kind() == Some(Kind::Set) => {
-                drop(key);
-                let set = self.open::<NumaSet>(name, mode);
-                let members = set.read(|set| {
-                    let all = set.iter().map(|(member, _)| (member.to_vec(), 1.0));
-                    all.collect()
-                });
-                Ok(Source::Copied(members.unwrap_or_default()))
-            }
             (_, KeyKind::Native(Kind::Set)) => copied(&key, |_| Some(1.0)),
             (_, KeyKind::Native(Kind::SortedSet)) => copied(&key, double::parse),
             _ => Err(Fail::WrongType),
