@@ -500,8 +500,8 @@ pub(super) mod tests {
                 "line 1: numa-config-file can only be a load argument",
             ),
             (
-                "numa-native-keys manage",
-                "line 1: numa-native-keys takes only off",
+                "numa-transparent-types stream",
+                "line 1: numa-transparent-types must be none, all, or a list",
             ),
             (
                 "numa-watermark-low 97",
@@ -676,9 +676,10 @@ pub(super) mod tests {
                 "simulate can only be set when the module is loaded (numa-simulate)",
             ),
             (
-                "native_keys",
-                &["manage"],
-                "native_keys takes only off in this version: native keys are not placed yet",
+                "transparent_types",
+                &["stream"],
+                "transparent_types must be none, all, or a list of string,list,set,zset,hash, \
+                 got 'stream'",
             ),
         ];
         let (mut config, mut origins) = loaded("", "").unwrap();

@@ -38,8 +38,6 @@ pub enum Effect {
     Active,
     /// It is kept and shown but changes nothing yet, and why.
     Inactive(&'static str),
-    /// Only its default is accepted, and why: accepting more would promise what does not happen.
-    DefaultOnly(&'static str),
 }
 
 /// One parameter.
@@ -181,14 +179,6 @@ impl Param {
     ) -> Result<(), SetError> {
         let mut next = config.clone();
         self.kind.take(self, &mut next, nodes, words)?;
-        if let Effect::DefaultOnly(reason) = self.effect {
-            if self.text(&next) != self.default_text() {
-                return Err(SetError::NotInThisVersion {
-                    param: self,
-                    reason,
-                });
-            }
-        }
         *config = next;
         Ok(())
     }
@@ -349,8 +339,7 @@ pub static TABLE: &[Param] = &[
             text: |config| config.native_keys.name().to_owned(),
             expected: "one of off, observe, manage",
         },
-    )
-    .effect(Effect::DefaultOnly("native keys are not placed yet")),
+    ),
     Param::new(
         "transparent_types",
         "stock types whose plain commands act on NUMA types",

@@ -3,8 +3,8 @@
 
 use super::guard::contained;
 use super::numa_type::{self, NumaType};
-use super::raw::{Args, Ctx, Digest, Io, Name, Passing, Report, ERR, OK};
-use super::{events, info, tick, transparent};
+use super::raw::{Args, Ctx, Digest, FilterWords, Io, Name, Report, ERR, OK};
+use super::{events, info, native, tick, transparent};
 use redis_module::raw;
 use std::ffi::CStr;
 use std::os::raw::{c_char, c_int, c_void};
@@ -138,12 +138,14 @@ pub(crate) unsafe extern "C" fn timer(ctx: *mut raw::RedisModuleCtx, data: *mut 
     contained((), || tick::fired(ctx, data as usize));
 }
 
-/// The command filter.
+/// The filter that writes NUMA names over plain ones.
 ///
 /// # Safety
 /// * For the server alone, with the arguments that its API promises.
-pub(crate) unsafe extern "C" fn filter(words: *mut raw::RedisModuleCommandFilterCtx) {
-    contained((), || transparent::pass(&Passing(words)));
+pub(crate) unsafe extern "C" fn renaming_filter(filter: *mut raw::RedisModuleCommandFilterCtx) {
+    // SAFETY: the server lends the words for this call.
+    let words = unsafe { FilterWords::from_raw(filter) };
+    contained((), || transparent::pass(words));
 }
 
 /// INFO. In a crash report nothing is said: the heap may be broken.
@@ -192,6 +194,19 @@ pub(crate) unsafe extern "C" fn keyspace_event(
     let key = unsafe { Name::from_raw(key) };
     contained((), || events::keyspace_event(ctx, event.to_bytes(), key));
     OK
+}
+
+/// A command passes the filter.
+///
+/// # Safety
+/// * For the server alone, with the arguments that its API promises.
+pub(crate) unsafe extern "C" fn command_filter(filter: *mut raw::RedisModuleCommandFilterCtx) {
+    if !native::is_watched() {
+        return;
+    }
+    // SAFETY: the server lends the words for this call.
+    let words = unsafe { FilterWords::from_raw(filter) };
+    contained((), || events::command(words));
 }
 
 /// # Safety

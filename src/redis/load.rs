@@ -7,7 +7,7 @@ use super::charge::CHARGE;
 use super::raw::{missing_function, Ctx, LogLevel};
 use super::server::{Parts, Server, Settings};
 use super::types::Handles;
-use crate::config::{read_file, Config};
+use crate::config::{read_file, Config, NativeKeys};
 use crate::ids::{Bytes, NodeId};
 use crate::machine::{cpulist, LinuxMachine, Machine, SimulatedMachine};
 use crate::pool::PoolHandle;
@@ -106,10 +106,27 @@ pub(crate) fn announce(ctx: Ctx<'_>, server: &Server) {
     if let Some(reason) = machine.degraded() {
         ctx.log(LogLevel::Warning, &format!("degraded: {reason}"));
     }
+    start_native(ctx, server, &config);
     if !config.enabled {
         ctx.log(
             LogLevel::Warning,
             "numa-enabled no: commands are served, nothing is placed",
         );
     }
+}
+
+/// Switches the native plane on where it is wanted, and says what came of it.
+pub(crate) fn start_native(ctx: Ctx<'_>, server: &Server, config: &Config) {
+    if config.native_keys == NativeKeys::Off || server.native.was_tried() {
+        return;
+    }
+    let line = match server.native.start(ctx, server.machine, server.home()) {
+        Ok(native) => format!(
+            "native keys: numa-native-keys {}, node {} is where the server allocates",
+            config.native_keys.name(),
+            native.birth()
+        ),
+        Err(reason) => format!("native keys are left alone: {reason}"),
+    };
+    ctx.log(LogLevel::Notice, &line);
 }

@@ -7,6 +7,7 @@
 //! string_key the string to the server                types       the table of the types
 //! table_types the hash and the set to the server
 //! pulse      what an access costs                    steering    where new bytes go
+//! native     keys of the server's own types
 //! reach      the keyspace as lower floors see it     works       what runs on the timer
 //! slices     big values under way                    convert     from plane to plane
 //! ```
@@ -25,6 +26,7 @@ pub(crate) mod info;
 pub(crate) mod list_type;
 pub(crate) mod load;
 pub(crate) mod main_cell;
+mod native;
 pub(crate) mod numa_key;
 pub(crate) mod numa_type;
 mod pace;

@@ -5,18 +5,19 @@
 //! is replicated. While the server's cursor is inside a bucket no key is changed: a scan only
 //! looks, moves come after it.
 
+use super::native::Native;
 use super::numa_key::AnyKey;
 use super::raw::{thread_cpu_ns, Ctx, Key, KeyKind, Mode, Name, ServerCursor};
 use super::server::Server;
 use super::slices::{Slices, SLICE_BYTES};
 use super::survey::Survey;
 use super::types::with_any;
-use crate::config::Config;
+use crate::config::{Config, NativeKeys};
 use crate::heat::Clock;
 use crate::ids::{Bytes, DbIndex, NodeId};
 use crate::machine::os_page;
 use crate::migrate::{
-    carry_out, Budget, CursorId, KeyInfo, KeyRef, Keyspace, Kind, MoveStats, Outcome, Plane,
+    carry_out, Budget, CursorId, KeyInfo, KeyRef, Keyspace, Kind, Move, MoveStats, Outcome, Plane,
     Report, ScanStep, Usage,
 };
 use crate::pool::OutOfMemory;
@@ -121,9 +122,60 @@ impl Reach<'_> {
         self.copy_to(key, to)
     }
 
+    /// Settles the native keys written since the last tick, with half of its time at most.
+    pub(crate) fn settle_native(&mut self, budget: &mut Budget) {
+        let Some(native) = self.server.native.get() else {
+            return;
+        };
+        let (begun, most_us) = (Instant::now(), budget.time_us / 2);
+        let spent_us = || begun.elapsed().as_micros() as u64;
+        let moved = native.settle(self.ctx, self.server, self.stats, &|| spent_us() < most_us);
+        budget.spend_time(spent_us());
+        budget.bytes -= moved;
+    }
+
+    /// What is known of a native key; nothing where there is none of that name.
+    fn native(&self, key: &KeyRef) -> Option<KeyInfo> {
+        let native = self.server.native.get()?;
+        native.look(self.ctx, key, &self.clock)
+    }
+
+    /// Hot native keys that lie far, of what commands have left: names, of any database.
+    fn native_hot(&self) -> Vec<KeyRef> {
+        let manages = self.config.native_keys == NativeKeys::Manage;
+        let Some(native) = self.server.native.get().filter(|_| manages) else {
+            return Vec::new();
+        };
+        let mut hot = Vec::new();
+        let databases = self.ctx.databases();
+        for name in native.take_hot() {
+            let keys = databases.iter().map(|db| KeyRef::new(DbIndex(*db), &name));
+            let far = |key: &KeyRef| self.native(key).is_some_and(|info| info.node != self.home);
+            hot.extend(keys.filter(far));
+        }
+        hot
+    }
+
+    /// Moves a native key; nothing where there is none of that name.
+    fn move_native(&self, key: &KeyRef, to: NodeId) -> Option<Outcome> {
+        let room = |node, bytes| self.server.has_room_for(node, bytes);
+        let native = self.server.native.get()?;
+        native.relocate(self.ctx, key, to, &room)
+    }
+
+    /// The same for a move that comes alone.
+    fn move_native_alone(&self, key: &KeyRef, to: NodeId) -> Option<Outcome> {
+        let room = |node, bytes| self.server.has_room_for(node, bytes);
+        let native = self.server.native.get()?;
+        native.relocate_alone(self.ctx, key, to, &room)
+    }
+
     /// Copies a key's value to a node, even to the one it is believed to lie on: its first slice
     /// now, the rest in the ticks to come.
     pub(crate) fn copy_to(&mut self, key: &KeyRef, to: NodeId) -> Outcome {
+        if let Some(outcome) = self.move_native_alone(key, to) {
+            return outcome;
+        }
         let moved = self.at(key, |open| match refusal(&open) {
             Some(outcome) => (outcome, true),
             None => copy(&open, to),
@@ -157,6 +209,11 @@ impl Reach<'_> {
 
     /// The memory of the value at a key: each block's first byte and length.
     pub(crate) fn memory_of(&self, key: &KeyRef) -> Option<Vec<(usize, usize)>> {
+        if let Some(native) = self.server.native.get() {
+            if let Some(memory) = native.memory_of(self.ctx, key) {
+                return Some(vec![memory]);
+            }
+        }
         self.at(key, |open| {
             open.look(|value| {
                 let mut spans = Vec::new();
@@ -208,12 +265,15 @@ fn info_of(value: &dyn Value, kind: Kind, clock: &Clock) -> KeyInfo {
     }
 }
 
-/// What is known of the value behind a scanned key; nothing for a native one.
-fn scanned_info(server: &Server, key: &Key<'_>, clock: &Clock) -> Option<KeyInfo> {
-    let KeyKind::Module(handle) = key.kind() else {
-        return None;
+/// What is known of the value behind a scanned key; nothing for one that is not placed.
+fn scanned_info(server: &Server, name: Name<'_>, key: &Key<'_>, clock: &Clock) -> Option<KeyInfo> {
+    let kind = match key.kind() {
+        KeyKind::Module(handle) => server.types.kind_of(handle),
+        _ => None,
     };
-    let kind = server.types.kind_of(handle)?;
+    let Some(kind) = kind else {
+        return server.native.get()?.scanned(name.bytes(), key, clock);
+    };
     let value = key.module_value()?;
     let info = |value: &dyn Value| info_of(value, kind, clock);
     // SAFETY: the server's pointer of our type, live while its scan callback runs.
@@ -222,6 +282,9 @@ fn scanned_info(server: &Server, key: &Key<'_>, clock: &Clock) -> Option<KeyInfo
 
 impl Keyspace for Reach<'_> {
     fn look(&mut self, key: &KeyRef) -> Option<KeyInfo> {
+        if let Some(info) = self.native(key) {
+            return Some(info);
+        }
         let info = self.at(key, |open| {
             let kind = open.numa_kind()?;
             open.look(|value| info_of(value, kind, &self.clock))
@@ -235,11 +298,21 @@ impl Keyspace for Reach<'_> {
     }
 
     fn relocate(&mut self, key: &KeyRef, to: NodeId) -> Outcome {
+        if let Some(outcome) = self.move_native(key, to) {
+            return outcome;
+        }
         let held_back = self.at(key, |open| refusal(&open).or_else(|| stays(&open, to)));
         match held_back {
             None => Outcome::Missing,
             Some(Some(outcome)) => outcome,
             Some(None) => self.copy_to(key, to),
+        }
+    }
+
+    fn expect(&mut self, moves: &[&Move], budget: &Budget) {
+        if let Some(native) = self.server.native.get() {
+            let room = |node, bytes| self.server.has_room_for(node, bytes);
+            native.expect(self.ctx, moves, budget.time_us, &room);
         }
     }
 
@@ -270,7 +343,7 @@ impl Keyspace for Reach<'_> {
             };
             let more = cursor.step(ctx, &mut |name, key| {
                 step.scanned += 1;
-                if let Some(info) = scanned_info(server, &key, clock) {
+                if let Some(info) = scanned_info(server, name, &key, clock) {
                     each(&KeyRef::new(db, name.bytes()), info);
                 }
             });
@@ -323,6 +396,19 @@ fn copy(open: &AnyKey<'_>, to: NodeId) -> (Outcome, bool) {
     }
 }
 
+/// A key as strategies see it: native ones only where they are watched, and to be moved only
+/// where they are managed.
+fn as_managed(mode: NativeKeys, info: KeyInfo) -> Option<KeyInfo> {
+    match (info.plane, mode) {
+        (Plane::Numa, _) | (Plane::Native, NativeKeys::Manage) => Some(info),
+        (Plane::Native, NativeKeys::Observe) => Some(KeyInfo {
+            pinned: true,
+            ..info
+        }),
+        (Plane::Native, NativeKeys::Off) => None,
+    }
+}
+
 impl View for Reach<'_> {
     fn now_ms(&self) -> u64 {
         self.started.elapsed().as_millis() as u64
@@ -351,34 +437,42 @@ impl View for Reach<'_> {
     }
 
     fn usage(&self, node: NodeId) -> Usage {
-        let usage = self.server.pool.usage(node);
         Usage {
-            used: usage.live,
+            used: self.server.used_on(node),
             limit: self.server.most_of(node),
         }
     }
 
     fn take_hot(&mut self, max: usize) -> Vec<KeyRef> {
-        self.server
-            .pulse
-            .with(|pulse| pulse.take_noticed(max))
-            .unwrap_or_default()
+        let noticed = self.server.pulse.with(|pulse| pulse.take_noticed(max));
+        let mut hot = noticed.unwrap_or_default();
+        hot.extend(self.native_hot());
+        hot.truncate(max);
+        hot
     }
 
     fn look(&mut self, key: &KeyRef) -> Option<KeyInfo> {
-        Keyspace::look(self, key)
+        let info = Keyspace::look(self, key)?;
+        as_managed(self.config.native_keys, info)
     }
 
     fn scan(&mut self, max: usize, each: &mut dyn FnMut(&KeyRef, KeyInfo)) -> ScanStep {
         let mut seen = Vec::new();
+        let (native, mode) = (self.server.native.get(), self.config.native_keys);
         let step = Keyspace::scan(self, CursorId::Survey, max, &mut |key, info| {
-            each(key, info);
+            if let Some(shown) = as_managed(mode, info) {
+                each(key, shown);
+            }
             seen.push(info);
+            if let (Some(native), Plane::Native) = (native, info.plane) {
+                native.met(&key.name, info.node);
+            }
         });
         seen.iter().for_each(|info| self.survey.note(info));
         self.walked = true;
         if step.wrapped {
             self.survey.finish(self.now_ms());
+            native.into_iter().for_each(Native::walked);
         }
         step
     }

@@ -12,7 +12,7 @@
 //! Invariant: the filter runs <=> a type is switched on and that is allowed.
 
 use super::main_cell::MainCell;
-use super::raw::{Args, Ctx, LogLevel, Mark, Passing, Registered};
+use super::raw::{Args, Ctx, FilterWords, LogLevel, Mark, Registered};
 use super::server::Server;
 use crate::config::Config;
 use crate::migrate::Kind;
@@ -86,20 +86,20 @@ fn find(plain: &[u8]) -> Option<&'static Entry> {
 }
 
 /// What the filter does with a command.
-pub(crate) fn pass(words: &Passing) {
+pub(crate) fn pass(words: FilterWords<'_>) {
     let active = ACTIVE.load(Ordering::Relaxed);
-    let entry = words.word(0).and_then(find);
+    let entry = words.bytes(0).and_then(find);
     if let Some(entry) = entry.filter(|entry| entry.types & active != 0) {
-        if words.word(0).is_some_and(|word| concerns(words, word)) {
+        if words.bytes(0).is_some_and(|word| concerns(words, word)) {
             words.rename(entry.mark);
         }
     }
 }
 
 /// SCAN concerns us where it asks for a type.
-fn concerns(words: &Passing, name: &[u8]) -> bool {
-    let asks_for_type = |at| {
-        let word = words.word(at);
+fn concerns(words: FilterWords<'_>, name: &[u8]) -> bool {
+    let asks_for_type = |at: usize| {
+        let word = words.bytes(at);
         word.is_some_and(|word| word.eq_ignore_ascii_case(b"type"))
     };
     !name.eq_ignore_ascii_case(b"scan") || (2..words.len()).any(asks_for_type)
@@ -128,11 +128,11 @@ impl Switch {
         ACTIVE.store(types, Ordering::Relaxed);
         self.0.with(|registered| match (types, *registered) {
             (0, Some(filter)) => {
-                ctx.unregister_filter(filter);
+                ctx.unregister_renaming(filter);
                 *registered = None;
             }
             (0, None) | (_, Some(_)) => {}
-            (_, None) => *registered = ctx.register_filter(),
+            (_, None) => *registered = ctx.register_renaming(),
         });
     }
 }

@@ -9,14 +9,16 @@
 //! replication must rest, ends where the server becomes a replica (whose master now says what its
 //! keys are), and works while the module is switched off, being the way to leave.
 
+use super::native::Native;
 use super::pace::Pace;
 use super::raw::{Ctx, LogLevel};
 use super::reach::{Cursors, Reach};
 use super::server::Server;
 use super::slices::Slices;
 use super::survey::Survey;
-use crate::config::{Config, HomeSetting};
-use crate::ids::{Bytes, NodeId, SlotIndex};
+use crate::config::{Config, HomeSetting, NativeKeys};
+use crate::heat::Score;
+use crate::ids::{Bytes, Level, NodeId, SlotIndex};
 use crate::machine::{HomeChoice, HomeTracker, Machine};
 use crate::migrate::{Background, Budget, Keyspace, MoveStats, Pass, Task, Usage};
 use crate::placement::Policy;
@@ -189,11 +191,13 @@ impl Works {
             pulse.shared = shared;
         });
         server.pool.drain(DRAIN_MAX);
+        server.native.get().into_iter().for_each(Native::sweep);
         self.observe_home(ctx, server);
         if now_ms >= self.slow_due_ms {
             self.slow_due_ms = now_ms + SLOW_MS;
             slow_looks(ctx, server);
         }
+        super::load::start_native(ctx, server, &config);
         self.rest = rest(ctx, &config);
         self.end_release_on_replica(ctx);
         let mut budget = self.pace.next(passed_us);
@@ -225,6 +229,7 @@ impl Works {
         let mut left = budget;
         let (mut reach, runner, background) = self.reach(ctx, server, config);
         reach.continue_slices(&mut left);
+        reach.settle_native(&mut left);
         let moved_before = reach.stats.successful;
         let events = runner.tick(&mut reach, &mut left);
         // Half of what is left of a tick's time is kept from a fast path, so a tick that moved
@@ -242,6 +247,7 @@ impl Works {
         }
         let bar = runner.bar();
         server.pulse.with(|pulse| pulse.set_bar(bar));
+        tick_native(server, config, bar);
         log_events(ctx, config, events);
         self.pace.note_hunger(hungry);
         budget.bytes - left.bytes
@@ -372,10 +378,23 @@ fn rest(ctx: Ctx<'_>, config: &Config) -> Option<Rest> {
     }
 }
 
+/// Digests what commands have left, and says from which heat on a far key is wanted.
+fn tick_native(server: &'static Server, config: &Config, bar: Option<Score>) {
+    if let Some(native) = server.native.get() {
+        let manages = config.native_keys == NativeKeys::Manage;
+        let level = Level::clamped(config.composite.migrate_hotness_threshold);
+        native.tick(server, bar.filter(|_| manages), level);
+        server.watch_native(config);
+    }
+}
+
 /// What is worth a look once a second only.
 fn slow_looks(ctx: Ctx<'_>, server: &'static Server) {
     server.apply_transparency(ctx);
     server.pool.trim();
+    if let Some(native) = server.native.get() {
+        native.look_around(ctx, server.numa_keys());
+    }
     server.ask_rooms();
     let keys = server.tracked_keys();
     server.pulse.with(|pulse| pulse.clock.set_keys(keys));

@@ -231,6 +231,10 @@ pub(super) fn remove(chunk: &mut [u8], gone: Range<usize>) {
 pub(super) fn append(to: &mut [u8], from: &[u8], range: Range<usize>) {
     let (first, last) = (start(from, range.start), start(from, range.end));
     let count = len(to);
+    debug_assert!(
+        need(to) + (last - first) + END_LEN * range.len() <= to.len(),
+        "the entries fit"
+    );
     if start(to, count) + (last - first) > limit(to, count + range.len()) {
         slide(to, 0);
     }
@@ -318,7 +322,8 @@ mod tests {
                     }
                     Op::Split(at) => {
                         let at = at % (model.len() + 1);
-                        let mut right = vec![0; 300];
+                        // Room for what goes first, beside all of a full chunk.
+                        let mut right = vec![0; 300 + 4 + END_LEN];
                         clear(&mut right, 0);
                         insert(&mut right, 0, &[b"gone"], false);
                         append(&mut right, &chunk, at..model.len());

@@ -299,7 +299,7 @@ fn convert(call: &Call<'_>, name: Name<'_>, plane: &[u8]) -> Done {
         Outcome::Missing => Err(Fail::text("Key not found")),
         Outcome::NoRoom => Err(Fail::OutOfMemory),
         Outcome::Unsupported => Err(Fail::text("This type has no NUMA form in this version")),
-        Outcome::Pinned | Outcome::Busy => Err(Fail::busy()),
+        Outcome::Pinned | Outcome::Stays(_) | Outcome::Busy => Err(Fail::busy()),
     }
 }
 

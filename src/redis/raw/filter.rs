@@ -1,103 +1,55 @@
-//! The command filter: it writes another name over the first word of a command.
-//!
-//! The server runs it before it looks the command up: for clients, scripts and a master's stream,
-//! not for our own calls. It gets words and nothing else: no client, no database, no key, and it
-//! runs before AUTH. So it does no more than one search by name (`transparent`); all that needs a
-//! key is the business of the command that the name leads to.
+//! The words of a command as a command filter sees them: no context, no client, no database.
 
-use super::{api, Args, Ctx};
-use crate::redis::callbacks::filter;
+use super::{api, Ctx, Name};
+use crate::redis::callbacks::command_filter;
 use redis_module::raw;
-use std::ptr::NonNull;
+use std::marker::PhantomData;
 
-/// A filter that the server runs.
+/// The words of a command that is about to be looked up.
 #[derive(Clone, Copy)]
-pub(crate) struct Registered(NonNull<raw::RedisModuleCommandFilter>);
-
-// SAFETY: the pointer is the server's; only the main thread hands it back, from the cell that
-// keeps it.
-unsafe impl Send for Registered {}
-
-impl Ctx<'_> {
-    /// Has [`filter`] called for every command but our own.
-    pub(crate) fn register_filter(self) -> Option<Registered> {
-        let flags = raw::REDISMODULE_CMDFILTER_NOSELF as i32;
-        let made = api!(RedisModule_RegisterCommandFilter(
-            self.as_ptr(),
-            Some(filter),
-            flags
-        ))?;
-        NonNull::new(made).map(Registered)
-    }
-
-    /// Ends that.
-    pub(crate) fn unregister_filter(self, registered: Registered) {
-        api!(RedisModule_UnregisterCommandFilter(
-            self.as_ptr(),
-            registered.0.as_ptr()
-        ));
-    }
+pub(crate) struct FilterWords<'f> {
+    ptr: *mut raw::RedisModuleCommandFilterCtx,
+    lent: PhantomData<&'f ()>,
 }
 
-/// The words of a command on its way in.
-pub(crate) struct Passing(pub(in crate::redis) *mut raw::RedisModuleCommandFilterCtx);
+impl<'f> FilterWords<'f> {
+    /// # Safety
+    /// * `ptr` is what the server has handed to a filter of ours, for all of `'f`.
+    pub(crate) unsafe fn from_raw(ptr: *mut raw::RedisModuleCommandFilterCtx) -> Self {
+        Self {
+            ptr,
+            lent: PhantomData,
+        }
+    }
 
-impl Passing {
+    pub(super) fn as_ptr(self) -> *mut raw::RedisModuleCommandFilterCtx {
+        self.ptr
+    }
+
+    /// How many words there are, the command's name included.
+    pub(crate) fn len(self) -> usize {
+        let count = api!(RedisModule_CommandFilterArgsCount(self.ptr));
+        usize::try_from(count.unwrap_or(0)).unwrap_or(0)
+    }
+
     /// The bytes of a word.
-    pub(crate) fn word(&self, index: i32) -> Option<&[u8]> {
-        let word = api!(RedisModule_CommandFilterArgGet(self.0, index))?;
+    pub(crate) fn bytes(self, index: usize) -> Option<&'f [u8]> {
+        let index = i32::try_from(index).ok()?;
+        let word = api!(RedisModule_CommandFilterArgGet(self.ptr, index))?;
         if word.is_null() {
             return None;
         }
-        // SAFETY: the server lends its words for this call.
-        Some(unsafe { super::Name::from_raw(word.cast()) }.bytes())
-    }
-
-    /// How many words there are.
-    pub(crate) fn len(&self) -> i32 {
-        api!(RedisModule_CommandFilterArgsCount(self.0)).unwrap_or(0)
-    }
-
-    /// Writes `mark` over the first word.
-    pub(crate) fn rename(&self, mark: Mark) {
-        api!(RedisModule_RetainString(
-            std::ptr::null_mut(),
-            mark.0.as_ptr()
-        ));
-        api!(RedisModule_CommandFilterArgReplace(
-            self.0,
-            0,
-            mark.0.as_ptr()
-        ));
+        // SAFETY: the server lends its words for the length of the callback.
+        Some(unsafe { Name::from_raw(word.cast()) }.bytes())
     }
 }
 
-/// A name that the filter writes: one string of the server's, made once, so that whoever finds it
-/// again knows that the filter wrote it and no client did.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Mark(NonNull<raw::RedisModuleString>);
-
-// SAFETY: the string lives as long as the process and is never changed; only the main thread
-// counts references to it.
-unsafe impl Send for Mark {}
-// SAFETY: as for `Send`.
-unsafe impl Sync for Mark {}
-
-impl Mark {
-    /// A mark of that text.
-    pub(crate) fn new(text: &[u8]) -> Option<Self> {
-        let null = std::ptr::null_mut();
-        let made = api!(RedisModule_CreateString(
-            null,
-            text.as_ptr().cast(),
-            text.len()
-        ))?;
-        NonNull::new(made).map(Self)
-    }
-
-    /// Whether it is the first word of these.
-    pub(crate) fn begins(self, args: Args<'_>) -> bool {
-        let first = args.name(0);
-        first.is_some_and(|name| name.as_ptr() == self.0.as_ptr())
+impl Ctx<'_> {
+    /// Has [`command_filter`] called for each command, but for those that we call ourselves; false
+    /// where the server refuses.
+    pub(crate) fn register_filter(self) -> bool {
+        let flags = raw::REDISMODULE_CMDFILTER_NOSELF as i32;
+        let (ctx, entry) = (self.as_ptr(), Some(command_filter as _));
+        api!(RedisModule_RegisterCommandFilter(ctx, entry, flags)).is_some_and(|it| !it.is_null())
     }
 }

@@ -85,7 +85,7 @@ impl Key<'_> {
         }
     }
 
-    pub(super) fn as_ptr(&self) -> *mut raw::RedisModuleKey {
+    pub(crate) fn as_ptr(&self) -> *mut raw::RedisModuleKey {
         self.ptr
     }
 

@@ -17,6 +17,7 @@ mod io;
 mod key;
 mod native;
 mod notify;
+mod rename;
 mod reply;
 mod report;
 mod resp;
@@ -26,14 +27,15 @@ mod text;
 
 pub(crate) use args::{Args, Name};
 pub(crate) use context::{log_anywhere, Ctx, LogLevel};
-pub(crate) use filter::{Mark, Passing, Registered};
+pub(crate) use filter::FilterWords;
 pub(crate) use io::{Delivered, Digest, Io};
 pub(crate) use key::{Key, KeyKind, Mode};
 pub(crate) use notify::{Event, HashEvent, ListEvent, SetEvent, ZsetEvent};
+pub(crate) use rename::{Mark, Registered};
 pub(crate) use report::Report;
 pub(crate) use scan::ServerCursor;
 pub(crate) use setup::{could_map, thread_cpu_ns};
-pub(crate) use text::c_text;
+pub(crate) use text::{c_text, OwnedName};
 
 /// Calls a function of the server's API; `None` where this server has no such function.
 macro_rules! api {
