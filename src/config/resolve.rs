@@ -500,6 +500,10 @@ pub(super) mod tests {
                 "line 1: numa-config-file can only be a load argument",
             ),
             (
+                "numa-transparent-types stream",
+                "line 1: numa-transparent-types must be none, all, or a list",
+            ),
+            (
                 "numa-watermark-low 97",
                 "line 1: watermark_low must be below watermark_high",
             ),
@@ -629,7 +633,7 @@ pub(super) mod tests {
 
     #[test]
     fn the_exact_errors_of_numaconfig_set() {
-        let cases: [(&str, &[&str], &str); 17] = [
+        let cases: [(&str, &[&str], &str); 18] = [
             ("nonsense", &["1"], "Unknown parameter: nonsense"),
             ("nodes", &["1"], "Unknown parameter: nodes"),
             ("strategy", &["best"], "Unknown strategy name: best"),
@@ -670,6 +674,12 @@ pub(super) mod tests {
                 "simulate",
                 &[""],
                 "simulate can only be set when the module is loaded (numa-simulate)",
+            ),
+            (
+                "transparent_types",
+                &["stream"],
+                "transparent_types must be none, all, or a list of string,list,set,zset,hash, \
+                 got 'stream'",
             ),
         ];
         let (mut config, mut origins) = loaded("", "").unwrap();

@@ -13,7 +13,7 @@ use crate::migrate::KeyRef;
 use std::collections::VecDeque;
 
 /// Bytes of one slice: some tens of microseconds to a far node.
-pub(super) const SLICE_BYTES: usize = 256 << 10;
+pub(super) const SLICE_BYTES: usize = 64 << 10;
 /// Keys under way at once.
 const KEYS_MAX: usize = 256;
 
