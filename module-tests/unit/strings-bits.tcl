@@ -127,10 +127,13 @@ tags {strings} {
                 # Every tenth, so that most operations need no second round trip.
                 if {$i % 10 == 9} {events $listener}
                 assert_equal $stock_events $twin_events "$i: $words"
-                if {$i % 200 == 0} {
+                if {$i % 20 == 0} {
                     for {set k 0} {$k < 6} {incr k} {
-                        assert_equal [contents get s:$k] [contents numa.get n:$k] "$i: $words"
+                        assert_equal [contents get s:$k] [contents numa.get n:$k] \
+                            "seed $::bits_seed, $i: $words"
                     }
+                }
+                if {$i % 200 == 0} {
                     r numamigrate keys [expr {$i % 3}] n:0 n:1 n:2 n:3 n:4 n:5
                     if {$i % 4000 == 0} {r debug reload}
                 }
