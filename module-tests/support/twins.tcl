@@ -7,6 +7,10 @@
 set ::twins_seed 20240607
 if {[info exists ::env(NUMA_TEST_SEED)]} {set ::twins_seed $::env(NUMA_TEST_SEED)}
 
+# Operations of each type; the whole of it is NUMA_TEST_OPERATIONS=1000000.
+set ::twins_operations 100000
+if {[info exists ::env(NUMA_TEST_OPERATIONS)]} {set ::twins_operations $::env(NUMA_TEST_OPERATIONS)}
+
 # Commands that serve every type, and are the same on both sides.
 set ::twins_plain {del unlink rename renamenx copy exists type persist pexpire touch sadd set sort}
 # What the twin calls otherwise than stock does.
@@ -84,14 +88,22 @@ proc compare_batch {client operations} {
     }
 }
 
-# What lies at every key must be the same: its type, and what the command `show` (with `<key>` for
-# the key) answers.
+# What lies at every key must be the same: its type, its time to live, and what the command `show`
+# (with `<key>` for the key) answers.
 proc compare_keys {client show when} {
     set operations {}
     for {set k 0} {$k < $::twins_keys} {incr k} {
         lappend operations [list type <key>:$k] [string map [list <key> <key>:$k] $show]
     }
     if {[catch {compare_batch $client $operations} message]} {error "$when: $message"}
+    for {set k 0} {$k < $::twins_keys} {incr k} {
+        # The two commands of an operation take their time.
+        set left [list [r pttl s:$k] [r pttl n:$k]]
+        lassign $left stock twin
+        if {($stock < 0 || $twin < 0) ? $stock != $twin : abs($stock - $twin) > 20000} {
+            fail "$when: times to live of key $k: $left"
+        }
+    }
 }
 
 # The twins that hold a value of that NUMA type now.
@@ -111,6 +123,14 @@ proc disturb {batch type stock} {
         assert_equal 0 [numa_pair $moved failed]
     }
     if {$batch % 8 == 3} {r debug reload}
+    if {$batch % 8 == 5 && [lindex [r config get appendonly] 1]} {
+        # Once with what the commands wrote, once rewritten, each way in turn.
+        r debug loadaof
+        r config set aof-use-rdb-preamble [expr {$batch % 16 == 5 ? {yes} : {no}}]
+        r bgrewriteaof
+        waitForBgrewriteaof r
+        r debug loadaof
+    }
     if {$batch % 8 == 7} {
         foreach key $keys {
             # It may expire in between.
@@ -121,11 +141,11 @@ proc disturb {batch type stock} {
     }
 }
 
-# Runs `count` operations in batches; after each, all keys are compared, disturbed and compared.
-proc compare_operations {count type stock show} {
+# Runs operations in batches; after each, all keys are compared, disturbed and compared.
+proc compare_operations {type stock show} {
     expr {srand($::twins_seed)}
     set client [redis_deferring_client]
-    set batches [expr {$count / 500}]
+    set batches [expr {$::twins_operations / 500}]
     for {set batch 0} {$batch < $batches} {incr batch} {
         set operations {}
         for {set i 0} {$i < 500} {incr i} {lappend operations [any_operation]}

@@ -148,9 +148,9 @@ proc any_operation {} {
 }
 
 tags {zsets slow} {
-    start_numa_server [numa_three_nodes] {overrides {save {}}} {
+    start_numa_server [numa_three_nodes] {overrides {save {} appendonly yes}} {
         test {sorted-set commands and their NUMA twins answer the same, whatever comes} {
-            compare_operations 20000 numa-zset zset {zrange <key> 0 -1 withscores}
+            compare_operations numa-zset zset {zrange <key> 0 -1 withscores}
         }
 
         test {and nothing was caught or lost on the way} {
