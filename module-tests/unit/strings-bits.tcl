@@ -70,7 +70,7 @@ proc any_operation {} {
             [list set $key [string repeat [pick {\x00 \xff foobar}] [upto 40]]]]}
     }]
     if {[chance 2]} {set words [lrange $words 0 end-1]}
-    if {[chance 2] && [lindex $words 0] ne {del}} {lappend words [pick {1 abc}]}
+    if {[chance 2] && [lindex $words 0] ni {del pexpire}} {lappend words [pick {1 abc}]}
     return $words
 }
 
@@ -122,15 +122,21 @@ tags {strings} {
                 set twin [answer [both $words n]]
                 set twin_events [expr {$i % 10 == 0 ? [events $listener] : {}}]
                 if {$stock ne $twin} {
-                    fail "seed $::bits_seed, $i: $words: stock {$stock}, the twin {$twin}"
+                    set key [lindex $words 1]
+                    set state [list [r type [string map {<key> n} $key]] \
+                        [r pttl [string map {<key> n} $key]] [r pttl [string map {<key> s} $key]]]
+                    fail "seed $::bits_seed, $i: $words: stock {$stock}, the twin {$twin} ($state)"
                 }
                 # Every tenth, so that most operations need no second round trip.
                 if {$i % 10 == 9} {events $listener}
                 assert_equal $stock_events $twin_events "$i: $words"
-                if {$i % 200 == 0} {
+                if {$i % 20 == 0} {
                     for {set k 0} {$k < 6} {incr k} {
-                        assert_equal [contents get s:$k] [contents numa.get n:$k] "$i: $words"
+                        assert_equal [contents get s:$k] [contents numa.get n:$k] \
+                            "seed $::bits_seed, $i: $words"
                     }
+                }
+                if {$i % 200 == 0} {
                     r numamigrate keys [expr {$i % 3}] n:0 n:1 n:2 n:3 n:4 n:5
                     if {$i % 4000 == 0} {r debug reload}
                 }

@@ -243,9 +243,7 @@ impl Field {
     /// The bound that the sum passes, if it passes one.
     fn passed(&self, value: i64, more: i64) -> Option<i64> {
         if self.signed {
-            let max = (self.mask() >> 1) as i64;
-            let sum = i128::from(value) + i128::from(more);
-            return passed(sum, (-max - 1).into(), max.into());
+            return self.passed_signed(value, more);
         }
         let (max, raw) = (self.mask(), value as u64);
         if raw > max || (more > 0 && more > max.wrapping_sub(raw) as i64) {
@@ -253,13 +251,19 @@ impl Field {
         }
         (more < 0 && more < (raw as i64).wrapping_neg()).then_some(0)
     }
-}
 
-fn passed(sum: i128, min: i128, max: i128) -> Option<i64> {
-    if sum > max {
-        Some(max as i64)
-    } else {
-        (sum < min).then_some(min as i64)
+    /// The same with a sign. The differences wrap as in stock, where a number far below the field's
+    /// smallest is therefore found to pass the largest.
+    fn passed_signed(&self, value: i64, more: i64) -> Option<i64> {
+        let max = (self.mask() >> 1) as i64;
+        let min = -max - 1;
+        let (up, down) = (max.wrapping_sub(value), min.wrapping_sub(value));
+        let part = self.bits != 64;
+        if value > max || (part && more > up) || (value >= 0 && more > 0 && more > up) {
+            return Some(max);
+        }
+        let under = (part && more < down) || (value < 0 && more < 0 && more < down);
+        (value < min || under).then_some(min)
     }
 }
 
@@ -328,6 +332,7 @@ mod tests {
             (field(false, 8), 300, 0, 44, 255),
             (field(true, 8), 300, 0, 44, 127),
             (field(true, 8), -300, 0, -44, -128),
+            (field(true, 25), i64::MIN, 0, 0, (1 << 24) - 1),
             (field(false, 8), -1, 0, 255, 255),
         ];
         for (field, value, more, wrapped, saturated) in overflowing {

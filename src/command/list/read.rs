@@ -78,10 +78,13 @@ impl Search {
             }
             at += 2;
         }
+        // The smallest rank has no opposite: stock then takes every match for one that comes late
+        // enough, and never has enough of them.
+        let none = rank == i64::MIN;
         Ok(Self {
-            rank: rank.unsigned_abs(),
+            rank: if none { 1 } else { rank.unsigned_abs() },
             backwards: rank < 0,
-            count,
+            count: count.map(|count| if none { 0 } else { count }),
             most,
         })
     }
