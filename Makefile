@@ -6,6 +6,7 @@
 #   make build   get and build what is missing, start nothing
 #   make test    Rust tests, tests of the tools, server tests; ends with "N passed, N failed"
 #   make bench-strings   NUMA.GET and NUMA.SET against GET and SET, interleaved on one server
+#   make bench-tiering   hits, moves and cost of the tiering engine in a simulator, beside others
 #   make test-numa  the tests on real NUMA nodes, in a Linux guest
 #   make demo    replay a request trace and watch hot keys come near (TRACE=<file>, RATE=, ...)
 #
@@ -19,7 +20,7 @@ WITH_LIBCLANG := sh $(TOOLS)/with-libclang
 export REDIS_SERVER PORT ARGS
 
 .DEFAULT_GOAL := help
-.PHONY: help build module redis run demo bench-strings test test-rust test-tools test-server \
+.PHONY: help build module redis run demo bench-strings bench-tiering test test-rust test-tools test-server \
 	test-numa tidy lint clean
 
 help:
@@ -32,6 +33,7 @@ help:
 	@echo 'make test-numa    tests on real nodes, in a Linux guest (ONLY="<part of a test name>")'
 	@echo 'make demo         hot keys coming near, drawn  (TRACE= RATE= DEMO_REQUESTS=; see module-tests/demo)'
 	@echo 'make bench-strings NUMA.GET and NUMA.SET against the stock ones (ROUNDS= SIZES= CALLGRIND=1)'
+	@echo 'make bench-tiering the tiering engine in a simulator    (ONLY= KEYS= SEED= TRACES=; see its main.rs)'
 	@echo 'make lint         formatting and clippy, warnings are errors'
 	@echo 'make tidy         format the code, then run the checks of src/tidy.rs'
 	@echo 'make clean        remove target/'
@@ -55,6 +57,11 @@ demo: build
 
 bench-strings: build
 	@exec python3 module-tests/bench/strings.py
+
+# No server is needed. The head of module-tests/bench/tiering/main.rs tells the settings.
+bench-tiering:
+	@sh $(TOOLS)/need cargo cc python3 pip
+	@$(WITH_LIBCLANG) cargo bench -q --locked --features simulator --bench tiering
 
 test:
 	@sh $(TOOLS)/need cargo cc make python3 pip tclsh
@@ -81,7 +88,7 @@ test-numa: build
 lint:
 	@sh $(TOOLS)/need cargo cc python3 pip rustfmt clippy
 	@cargo fmt --check
-	@$(WITH_LIBCLANG) cargo clippy --locked --all-targets -- -D warnings
+	@$(WITH_LIBCLANG) cargo clippy --locked --all-targets --features simulator -- -D warnings
 
 tidy:
 	@sh $(TOOLS)/need cargo cc python3 pip rustfmt

@@ -21,7 +21,6 @@ pub(crate) mod guard;
 pub(crate) mod info;
 pub(crate) mod load;
 pub(crate) mod main_cell;
-mod pace;
 pub(crate) mod process_bytes;
 pub(crate) mod prove;
 mod pulse;

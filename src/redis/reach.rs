@@ -320,6 +320,15 @@ impl View for Reach<'_> {
             .unwrap_or_default()
     }
 
+    fn accesses(&self) -> (u64, u64) {
+        let counted = self.server.pulse.with(|pulse| (pulse.near, pulse.far));
+        counted.unwrap_or_default()
+    }
+
+    fn era_ms(&self) -> u64 {
+        self.clock.era_ms()
+    }
+
     fn look(&mut self, key: &KeyRef) -> Option<KeyInfo> {
         Keyspace::look(self, key)
     }

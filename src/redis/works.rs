@@ -9,7 +9,6 @@
 //! replication must rest, ends where the server becomes a replica (whose master now says what its
 //! keys are), and works while the module is switched off, being the way to leave.
 
-use super::pace::Pace;
 use super::raw::{Ctx, LogLevel};
 use super::reach::{Cursors, Reach};
 use super::server::Server;
@@ -19,7 +18,7 @@ use crate::ids::{Bytes, NodeId, SlotIndex};
 use crate::machine::{HomeChoice, HomeTracker, Machine};
 use crate::migrate::{Background, Budget, Keyspace, MoveStats, Pass, Task, Usage};
 use crate::placement::Policy;
-use crate::strategy::{CompositeLru, Event, NoOp, Priority, Runner, View};
+use crate::strategy::{CompositeLru, Event, NoOp, Pace, Priority, Runner, View};
 use std::time::Instant;
 
 /// Foreign frees brought home in one tick, at most.
@@ -220,12 +219,7 @@ impl Works {
     ) -> Bytes {
         let mut left = budget;
         let (mut reach, runner, background) = self.reach(ctx, server, config);
-        let moved_before = reach.stats.successful;
         let events = runner.tick(&mut reach, &mut left);
-        // Half of what is left of a tick's time is kept from a fast path, so a tick that moved
-        // keys and used most of the other half had more to do.
-        let moved = reach.stats.successful > moved_before;
-        let hungry = moved && left.time_us < budget.time_us * 5 / 8;
         step(background, &mut reach, &mut left);
         if !reach.walked && !left.is_exhausted() {
             View::scan(&mut reach, IDLE_WALK_KEYS, &mut |_, _| {});
@@ -235,8 +229,13 @@ impl Works {
                 .verifier
                 .with(|verifier| verifier.step(server, VERIFY_PAGES));
         }
-        let bar = runner.bar();
-        server.pulse.with(|pulse| pulse.set_bar(bar));
+        let (bar, hungry, shifted) = (runner.bar(), runner.is_hungry(), runner.take_shift());
+        server.pulse.with(|pulse| {
+            pulse.set_bar(bar);
+            if shifted {
+                pulse.clock.turn_over();
+            }
+        });
         log_events(ctx, config, events);
         self.pace.note_hunger(hungry);
         budget.bytes - left.bytes
