@@ -7,7 +7,12 @@
 #   make test    Rust tests, tests of the tools, server tests; ends with "N passed, N failed"
 #   make bench-strings   NUMA.GET and NUMA.SET against GET and SET, interleaved on one server
 #   make bench-tiering   hits, moves and cost of the tiering engine in a simulator, beside others
+#   make bench-native    what the module costs stock commands: instructions, throughput
+#   make test-types  Redis's own tests of the five types, on servers whose plain commands act on
+#                NUMA types
 #   make test-numa  the tests on real NUMA nodes, in a Linux guest
+#   make bench-numa far misses a request on these nodes, by who places Redis's memory
+#   make demo-native     native keys of a stock file, tiered under Zipf and held against the oracle
 #   make demo    replay a request trace and watch hot keys come near (TRACE=<file>, RATE=, ...)
 #
 # Everything that is made lies under target/; nothing else is written, nothing is installed.
@@ -20,8 +25,8 @@ WITH_LIBCLANG := sh $(TOOLS)/with-libclang
 export REDIS_SERVER PORT ARGS
 
 .DEFAULT_GOAL := help
-.PHONY: help build module redis run demo bench-strings bench-tiering test test-rust test-tools test-server \
-	test-numa tidy lint clean
+.PHONY: help build module redis run demo demo-native bench-strings bench-native bench-tiering test \
+	test-rust test-tools test-server test-types test-numa bench-numa tidy lint clean
 
 help:
 	@echo 'make run          build what is missing, start Redis with the module (PORT= ARGS= REDIS_SERVER=)'
@@ -30,10 +35,14 @@ help:
 	@echo 'make test-rust    the Rust tests only        (FILTER=<part of a test name>)'
 	@echo 'make test-tools   the tests of the demo and of the test runner only'
 	@echo 'make test-server  the server tests only      (UNITS="<file> ..." as in module-tests/tests.list)'
+	@echo 'make test-types   stock tests of the five types, on NUMA types  (TYPES="type/hash ...")'
 	@echo 'make test-numa    tests on real nodes, in a Linux guest (ONLY="<part of a test name>")'
+	@echo 'make bench-numa   far misses a request, by who places the memory (ARGS="--only <row> --seed <n> ...")'
 	@echo 'make demo         hot keys coming near, drawn  (TRACE= RATE= DEMO_REQUESTS=; see module-tests/demo)'
+	@echo 'make demo-native  native keys of a stock file, against the oracle  (KEYS= NEAR= SECONDS= SEED=)'
 	@echo 'make bench-strings NUMA.GET and NUMA.SET against the stock ones (ROUNDS= SIZES= CALLGRIND=1)'
 	@echo 'make bench-tiering the tiering engine in a simulator    (ONLY= KEYS= SEED= TRACES=; see its main.rs)'
+	@echo 'make bench-native  what the module costs stock commands (WHAT= MODE= ROUNDS=; needs valgrind)'
 	@echo 'make lint         formatting and clippy, warnings are errors'
 	@echo 'make tidy         format the code, then run the checks of src/tidy.rs'
 	@echo 'make clean        remove target/'
@@ -55,6 +64,9 @@ run: build
 demo: build
 	@exec python3 module-tests/demo/demo.py
 
+demo-native: build
+	@exec python3 module-tests/demo/native.py
+
 bench-strings: build
 	@exec python3 module-tests/bench/strings.py
 
@@ -62,6 +74,9 @@ bench-strings: build
 bench-tiering:
 	@sh $(TOOLS)/need cargo cc python3 pip
 	@$(WITH_LIBCLANG) cargo bench -q --locked --features simulator --bench tiering
+
+bench-native: build
+	@exec python3 module-tests/bench/native.py
 
 test:
 	@sh $(TOOLS)/need cargo cc make python3 pip tclsh
@@ -81,9 +96,18 @@ test-server: build
 	@sh $(TOOLS)/need tclsh
 	@python3 module-tests/run $(UNITS)
 
+# Says which share of the stock tests is excepted; ends with "N passed, N failed".
+test-types: build
+	@sh $(TOOLS)/need tclsh
+	@python3 -B module-tests/types/run $(TYPES)
+
 # Fetches QEMU and a kernel as Debian packages; ends with "N passed, N failed[, N skipped]".
 test-numa: build
 	@python3 module-tests/guest/run $(if $(ONLY),--only '$(ONLY)')
+
+# Boots the same guest once a row; needs what test-numa needs.
+bench-numa: build
+	@python3 module-tests/guest/table $(ARGS)
 
 lint:
 	@sh $(TOOLS)/need cargo cc python3 pip rustfmt clippy

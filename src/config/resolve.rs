@@ -500,10 +500,6 @@ pub(super) mod tests {
                 "line 1: numa-config-file can only be a load argument",
             ),
             (
-                "numa-native-keys manage",
-                "line 1: numa-native-keys takes only off",
-            ),
-            (
                 "numa-watermark-low 97",
                 "line 1: watermark_low must be below watermark_high",
             ),
@@ -633,7 +629,7 @@ pub(super) mod tests {
 
     #[test]
     fn the_exact_errors_of_numaconfig_set() {
-        let cases: [(&str, &[&str], &str); 18] = [
+        let cases: [(&str, &[&str], &str); 17] = [
             ("nonsense", &["1"], "Unknown parameter: nonsense"),
             ("nodes", &["1"], "Unknown parameter: nodes"),
             ("strategy", &["best"], "Unknown strategy name: best"),
@@ -674,11 +670,6 @@ pub(super) mod tests {
                 "simulate",
                 &[""],
                 "simulate can only be set when the module is loaded (numa-simulate)",
-            ),
-            (
-                "native_keys",
-                &["manage"],
-                "native_keys takes only off in this version: native keys are not placed yet",
             ),
         ];
         let (mut config, mut origins) = loaded("", "").unwrap();

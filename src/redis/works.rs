@@ -1,7 +1,7 @@
 //! What runs on the timer: the strategies, the background pass, the survey, the check of home.
 //!
 //! ```text
-//! tick -> clock -> foreign frees home -> [moves allowed?] -> runner -> pass -> survey -> pace
+//! tick -> clock -> foreign frees home -> [moves allowed?] -> slices -> runner -> pass -> survey
 //! ```
 //!
 //! Moves are allowed unless the module is switched off, the dataset is loading, or a child of the
@@ -9,16 +9,18 @@
 //! replication must rest, ends where the server becomes a replica (whose master now says what its
 //! keys are), and works while the module is switched off, being the way to leave.
 
+use super::native::Native;
 use super::raw::{Ctx, LogLevel};
 use super::reach::{Cursors, Reach};
 use super::server::Server;
+use super::slices::Slices;
 use super::survey::Survey;
-use crate::config::{Config, HomeSetting};
-use crate::ids::{Bytes, NodeId, SlotIndex};
+use crate::config::{Config, HomeSetting, NativeKeys};
+use crate::ids::{Bytes, Level, NodeId, SlotIndex};
 use crate::machine::{HomeChoice, HomeTracker, Machine};
 use crate::migrate::{Background, Budget, Keyspace, MoveStats, Pass, Task, Usage};
 use crate::placement::Policy;
-use crate::strategy::{CompositeLru, Event, NoOp, Pace, Priority, Runner, View};
+use crate::strategy::{Bar, CompositeLru, Event, NoOp, Pace, Priority, Runner, View};
 use std::time::Instant;
 
 /// Foreign frees brought home in one tick, at most.
@@ -70,6 +72,7 @@ pub(crate) struct Works {
     pub(crate) survey: Survey,
     pub(crate) holds: Holds,
     pub(crate) rest: Option<Rest>,
+    pub(crate) slices: Slices,
     cursors: Cursors,
     pace: Pace,
     tracker: HomeTracker,
@@ -93,6 +96,7 @@ impl Works {
             survey: Survey::default(),
             holds: Holds::default(),
             rest: None,
+            slices: Slices::default(),
             cursors: Cursors::default(),
             pace: Pace::new(config),
             tracker: HomeTracker::new(choice, machine.topology(), server_cpus, seen),
@@ -144,6 +148,7 @@ impl Works {
             ctx,
             server,
             cursors: &mut self.cursors,
+            slices: &mut self.slices,
             survey: &mut self.survey,
             stats: &mut self.stats,
             config,
@@ -184,11 +189,13 @@ impl Works {
             pulse.shared = shared;
         });
         server.pool.drain(DRAIN_MAX);
+        server.native.get().into_iter().for_each(Native::sweep);
         self.observe_home(ctx, server);
         if now_ms >= self.slow_due_ms {
             self.slow_due_ms = now_ms + SLOW_MS;
-            slow_looks(server);
+            slow_looks(ctx, server);
         }
+        super::load::start_native(ctx, server, &config);
         self.rest = rest(ctx, &config);
         self.end_release_on_replica(ctx);
         let mut budget = self.pace.next(passed_us);
@@ -219,6 +226,8 @@ impl Works {
     ) -> Bytes {
         let mut left = budget;
         let (mut reach, runner, background) = self.reach(ctx, server, config);
+        reach.continue_slices(&mut left);
+        reach.settle_native(&mut left);
         let events = runner.tick(&mut reach, &mut left);
         step(background, &mut reach, &mut left);
         if !reach.walked && !left.is_exhausted() {
@@ -236,6 +245,7 @@ impl Works {
                 pulse.clock.turn_over();
             }
         });
+        tick_native(server, config, bar);
         log_events(ctx, config, events);
         self.pace.note_hunger(hungry);
         budget.bytes - left.bytes
@@ -366,9 +376,24 @@ fn rest(ctx: Ctx<'_>, config: &Config) -> Option<Rest> {
     }
 }
 
+/// Digests what commands have left, and says from which heat on a far key is wanted.
+fn tick_native(server: &'static Server, config: &Config, bar: Option<Bar>) {
+    if let Some(native) = server.native.get() {
+        let manages = config.native_keys == NativeKeys::Manage;
+        let bar = bar.filter(|_| manages);
+        let level = bar.map_or(Level::MAX, |bar| bar.level);
+        native.tick(server, bar.map(|bar| bar.score), level);
+        server.watch_native(config);
+    }
+}
+
 /// What is worth a look once a second only.
-fn slow_looks(server: &'static Server) {
+fn slow_looks(ctx: Ctx<'_>, server: &'static Server) {
+    server.apply_transparency(ctx);
     server.pool.trim();
+    if let Some(native) = server.native.get() {
+        native.look_around(ctx, server.numa_keys());
+    }
     server.ask_rooms();
     let keys = server.tracked_keys();
     server.pulse.with(|pulse| pulse.clock.set_keys(keys));
