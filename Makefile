@@ -6,6 +6,7 @@
 #   make build   get and build what is missing, start nothing
 #   make test    Rust tests, tests of the tools, server tests; ends with "N passed, N failed"
 #   make bench-strings   NUMA.GET and NUMA.SET against GET and SET, interleaved on one server
+#   make bench-tiering   hits, moves and cost of the tiering engine in a simulator, beside others
 #   make bench-native    what the module costs stock commands: instructions, throughput
 #   make test-types  Redis's own tests of the five types, on servers whose plain commands act on
 #                NUMA types
@@ -24,8 +25,8 @@ WITH_LIBCLANG := sh $(TOOLS)/with-libclang
 export REDIS_SERVER PORT ARGS
 
 .DEFAULT_GOAL := help
-.PHONY: help build module redis run demo demo-native bench-strings bench-native test test-rust \
-	test-tools test-server test-types test-numa bench-numa tidy lint clean
+.PHONY: help build module redis run demo demo-native bench-strings bench-native bench-tiering test \
+	test-rust test-tools test-server test-types test-numa bench-numa tidy lint clean
 
 help:
 	@echo 'make run          build what is missing, start Redis with the module (PORT= ARGS= REDIS_SERVER=)'
@@ -40,6 +41,7 @@ help:
 	@echo 'make demo         hot keys coming near, drawn  (TRACE= RATE= DEMO_REQUESTS=; see module-tests/demo)'
 	@echo 'make demo-native  native keys of a stock file, against the oracle  (KEYS= NEAR= SECONDS= SEED=)'
 	@echo 'make bench-strings NUMA.GET and NUMA.SET against the stock ones (ROUNDS= SIZES= CALLGRIND=1)'
+	@echo 'make bench-tiering the tiering engine in a simulator    (ONLY= KEYS= SEED= TRACES=; see its main.rs)'
 	@echo 'make bench-native  what the module costs stock commands (WHAT= MODE= ROUNDS=; needs valgrind)'
 	@echo 'make lint         formatting and clippy, warnings are errors'
 	@echo 'make tidy         format the code, then run the checks of src/tidy.rs'
@@ -67,6 +69,11 @@ demo-native: build
 
 bench-strings: build
 	@exec python3 module-tests/bench/strings.py
+
+# No server is needed. The head of module-tests/bench/tiering/main.rs tells the settings.
+bench-tiering:
+	@sh $(TOOLS)/need cargo cc python3 pip
+	@$(WITH_LIBCLANG) cargo bench -q --locked --features simulator --bench tiering
 
 bench-native: build
 	@exec python3 module-tests/bench/native.py
@@ -105,7 +112,7 @@ bench-numa: build
 lint:
 	@sh $(TOOLS)/need cargo cc python3 pip rustfmt clippy
 	@cargo fmt --check
-	@$(WITH_LIBCLANG) cargo clippy --locked --all-targets -- -D warnings
+	@$(WITH_LIBCLANG) cargo clippy --locked --all-targets --features simulator -- -D warnings
 
 tidy:
 	@sh $(TOOLS)/need cargo cc python3 pip rustfmt

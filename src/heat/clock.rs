@@ -4,11 +4,12 @@
 //! access must not cost one, so the engine's timer advances this clock and an access reads a
 //! number that lies in the cache.
 //!
-//! An **era** is the time in which the traffic touches each key twice on average: it ends after
-//! `2 * keys` requests. Counts halve with each era. Measuring the period in requests is what lets
-//! it tune itself: a fixed period of seconds forgets all between two accesses on a slow server,
-//! and remembers last week's hot set on a fast one. Shorter eras lose the order among lukewarm
-//! keys; longer ones follow a shifting hot set too late.
+//! An **era** is the time in which the traffic touches each key eight times on average: it ends
+//! after `8 * keys` requests. Counts halve with each era. Measuring the period in requests is what
+//! lets it tune itself: a fixed period of seconds forgets all between two accesses on a slow
+//! server, and remembers last week's hot set on a fast one. Shorter eras lose the order among
+//! lukewarm keys, of which there are the most; a hot set that shifts does not wait for the end of
+//! one, see [`Clock::turn_over`].
 //!
 //! An era lasts at least a second: with a hundred keys it would otherwise end within a tick, and
 //! all sixteen that the clock remembers within a blink, so that any pause would look like an age.
@@ -32,7 +33,9 @@ pub(super) const TICKS_PER_SEC: u32 = 1000 / TICK_MS as u32;
 pub(super) const ERAS_MAX: usize = 16;
 
 /// Requests for each key in one era.
-const ERA_REQUESTS_PER_KEY: u64 = 2;
+const ERA_REQUESTS_PER_KEY: u64 = 8;
+/// Eras that end at once where the hot set has shifted.
+const TURN_ERAS: u32 = 4;
 /// The shortest era, in ticks.
 const ERA_TICKS_MIN: u32 = TICKS_PER_SEC;
 /// Bits behind the point of a logarithm.
@@ -49,6 +52,8 @@ pub struct Clock {
     requests: u64,
     /// Requests that end the running era.
     era_requests: u64,
+    /// Whether something else ends it.
+    turned: bool,
     /// Tick at which the last eras began, youngest first; the first `eras` of them count.
     starts: [u32; ERAS_MAX],
     eras: usize,
@@ -74,6 +79,7 @@ impl Clock {
             decay: decay_ticks(DECAY_THRESHOLD_SEC_DEFAULT),
             requests: 0,
             era_requests: ERA_REQUESTS_PER_KEY,
+            turned: false,
             starts: [0; ERAS_MAX],
             eras: 0,
             era_log2_256: log2_256(ERA_TICKS_MIN),
@@ -89,9 +95,22 @@ impl Clock {
         self.elapsed_ms = self.elapsed_ms.max(now_ms.saturating_sub(zero));
         self.now = (self.elapsed_ms / TICK_MS) as u32;
         let lasted = self.now.wrapping_sub(self.era_start());
-        if self.requests >= self.era_requests && lasted >= ERA_TICKS_MIN {
-            self.begin_era(lasted);
+        if lasted < ERA_TICKS_MIN {
+            return;
         }
+        if self.turned {
+            (0..TURN_ERAS).for_each(|_| self.begin_era());
+        } else if self.requests >= self.era_requests {
+            self.begin_era();
+            // Half the last era, half the ones before: one odd era does not upset every score.
+            self.era_log2_256 = (self.era_log2_256 + log2_256(lasted)) / 2;
+        }
+    }
+
+    /// Says that the hot set has shifted: what was counted before counts a sixteenth from now on,
+    /// or the keys of the old hot set would outweigh those of the new one for eras to come.
+    pub fn turn_over(&mut self) {
+        self.turned = true;
     }
 
     /// The tick, [`TICK_MS`] units since the first advance; wraps after 497 days.
@@ -120,6 +139,15 @@ impl Clock {
     /// Scales the idle decay of levels; seconds beyond 1..=3600 are taken as the nearest bound.
     pub fn set_decay_threshold_sec(&mut self, seconds: u32) {
         self.decay = decay_ticks(seconds);
+    }
+
+    /// How long an era lasts as of late, in ms; the one that runs counts once it is longer.
+    #[must_use]
+    pub fn era_ms(&self) -> u64 {
+        let whole = self.era_log2_256.max(0) as u32 / 256;
+        let of_late = 1_u64 << whole.min(31);
+        let running = self.now.wrapping_sub(self.era_start());
+        of_late.max(u64::from(running)) * TICK_MS
     }
 
     /// How many eras began after `stamp`, at most 16.
@@ -153,15 +181,14 @@ impl Clock {
         self.starts.first().copied().unwrap_or(0)
     }
 
-    fn begin_era(&mut self, lasted: u32) {
+    fn begin_era(&mut self) {
         self.starts.rotate_right(1);
         if let Some(youngest) = self.starts.first_mut() {
             *youngest = self.now;
         }
         self.eras = (self.eras + 1).min(ERAS_MAX);
         self.requests = 0;
-        // Half the last era, half the ones before: one odd era does not upset every score.
-        self.era_log2_256 = (self.era_log2_256 + log2_256(lasted)) / 2;
+        self.turned = false;
     }
 }
 
@@ -200,7 +227,7 @@ mod tests {
         let mut clock = Clock::new();
         clock.advance(0);
         clock.set_keys(50);
-        requests(&mut clock, 99);
+        requests(&mut clock, 399);
         clock.advance(5_000);
         assert_eq!(clock.eras_since(0), 0, "one request short");
         requests(&mut clock, 1);
@@ -220,11 +247,26 @@ mod tests {
     }
 
     #[test]
+    fn a_shift_ends_four_eras_at_once_and_takes_a_second_too() {
+        let mut clock = Clock::new();
+        clock.advance(0);
+        clock.set_keys(1_000_000);
+        clock.turn_over();
+        clock.advance(500);
+        assert_eq!(clock.eras_since(0), 0);
+        clock.advance(1000);
+        assert_eq!(clock.eras_since(0), 4);
+        clock.advance(9000);
+        assert_eq!(clock.eras_since(0), 4, "once");
+        assert_eq!(clock.eras_since(100), 0);
+    }
+
+    #[test]
     fn eras_stop_at_sixteen() {
         let mut clock = Clock::new();
         clock.advance(0);
         for second in 1..=40 {
-            requests(&mut clock, 2);
+            requests(&mut clock, 8);
             clock.advance(second * 1_000);
         }
         assert_eq!(clock.eras_since(0), 16);
@@ -261,7 +303,7 @@ mod tests {
             clock.advance(ms);
             let mut starts = Vec::new();
             for gap in gaps {
-                requests(&mut clock, 2);
+                requests(&mut clock, 8);
                 ms += gap;
                 clock.advance(ms);
                 starts.push(ms / TICK_MS);

@@ -1,17 +1,21 @@
-//! The count of accesses in one byte: a Morris counter with 16 steps a doubling.
+//! The count of accesses in one byte: a Morris counter with 16 steps a doubling, in quarters of an
+//! access.
 //!
-//! Step `c` stands for the count `v(c)`, and is left upwards with probability `2^(-c/16)`:
+//! Step `c` stands for the count `v(c)` in quarters. An access adds four: as many whole steps as
+//! fit, and one more with the probability that makes the expected `v` right:
 //!
 //! ```text
-//! v(0) = 0,   v(c + 1) = v(c) + 2^(c/16)      (so the expected v rises by 1 an access)
-//! v(16) = 22.6,  v(64) = 338,  v(128) = 5,750,  v(255) = 1.4 million
+//! v(0) = 0,   v(c + 1) = v(c) + 2^(c/16)
+//! v(16) = 5.6,  v(64) = 85,  v(128) = 1,440,  v(255) = 350,000 accesses
 //! ```
 //!
 //! One step is 4.4 % at the top, so a single counter is off by some 15 % (one deviation), and the
 //! keys that count for placement are told apart. An era halves the count in *value*, by a table:
 //! subtracting 16 steps would be the same at the top, but would forget everything below 23, and
-//! most keys live there. Rejected: Redis's own LFU counter, whose factor 10 climbs so slowly that
-//! a hundred accesses and a thousand are three steps apart.
+//! most keys live there. The quarters are for them: where near room is half of all bytes, it ends
+//! among keys that are asked for once in several eras, and a count of whole accesses would forget
+//! a single one at the first halving. Rejected: Redis's own LFU counter, whose factor 10 climbs so
+//! slowly that a hundred accesses and a thousand are three steps apart.
 //!
 //! All tables are computed by the compiler from the sixteen roots below, in integers.
 
@@ -20,8 +24,13 @@ const STEPS_PER_OCTAVE: usize = 16;
 /// How many steps a byte has.
 const STEPS: usize = 256;
 
-/// The counter of a new value: about four accesses, gone after two or three eras.
-pub(super) const BORN: u8 = 4;
+/// What an access adds to the count.
+const ACCESS: u64 = 4;
+/// The same as a logarithm.
+const ACCESS_LOG2: i16 = 2;
+
+/// The counter of a new value: two accesses, gone after three or four eras.
+pub(super) const BORN: u8 = 7;
 
 /// `2^(k/16)` for k = 0..16, in 1/65536.
 const ROOTS: [u64; STEPS_PER_OCTAVE] = [
@@ -29,22 +38,23 @@ const ROOTS: [u64; STEPS_PER_OCTAVE] = [
     115098, 120194, 125515,
 ];
 
-/// `v(c)` in 1/65536.
+/// `v(c)` in 1/65536 of a quarter.
 const VALUES: [u64; STEPS] = values();
-/// A roll at or below this leaves step `c` upwards; the last step is never left.
-const RISES: [u32; STEPS] = rises();
+/// Where an access leads from step `c`, and the roll at or below which it leads one step further.
+const RISES: [(u8, u32); STEPS] = rises();
 /// The step whose value is half of that of `c`, rounded down.
 const HALVES: [u8; STEPS] = halves();
-/// `log2(v(c))` in 1/256; step 0 stands for half an access.
+/// `log2` of the accesses that step `c` stands for, in 1/256; step 0 for an eighth of one.
 const LOGS: [i16; STEPS] = logs();
 
 /// Counts one access.
 #[inline]
 pub(super) fn counted(counter: u8, dice: u32) -> u8 {
-    let rises = RISES
+    let (to, chance) = RISES
         .get(usize::from(counter))
-        .is_some_and(|&bound| dice <= bound);
-    counter.saturating_add(u8::from(rises))
+        .copied()
+        .unwrap_or((u8::MAX, 0));
+    to.saturating_add(u8::from(dice <= chance))
 }
 
 /// The counter after that many eras.
@@ -97,11 +107,19 @@ const fn values() -> [u64; STEPS] {
     clippy::indexing_slicing,
     reason = "computed by the compiler, which checks the bounds"
 )]
-const fn rises() -> [u32; STEPS] {
-    let mut table = [0; STEPS];
+const fn rises() -> [(u8, u32); STEPS] {
+    let mut table = [(u8::MAX, 0); STEPS];
     let mut step = 0;
     while step < STEPS - 1 {
-        table[step] = (((u32::MAX as u64) << 16) / power(step)) as u32;
+        let value = VALUES[step] + (ACCESS << 16);
+        let mut to = step;
+        while to + 1 < STEPS && VALUES[to + 1] <= value {
+            to += 1;
+        }
+        let beyond = (value - VALUES[to]) as u128 * u32::MAX as u128;
+        let last = to + 1 == STEPS;
+        let chance = if last { 0 } else { beyond / power(to) as u128 };
+        table[step] = (to as u8, chance as u32);
         step += 1;
     }
     table
@@ -131,10 +149,10 @@ const fn halves() -> [u8; STEPS] {
     reason = "computed by the compiler, which checks the bounds"
 )]
 const fn logs() -> [i16; STEPS] {
-    let mut table = [-256; STEPS];
+    let mut table = [-3 * 256; STEPS];
     let mut step = 1;
     while step < STEPS {
-        table[step] = log2_fixed(VALUES[step]) - 16 * 256;
+        table[step] = log2_fixed(VALUES[step]) - (16 + ACCESS_LOG2) * 256;
         step += 1;
     }
     table
@@ -165,7 +183,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn value(counter: u8) -> f64 {
-        VALUES[usize::from(counter)] as f64 / 65536.0
+        VALUES[usize::from(counter)] as f64 / 65536.0 / ACCESS as f64
     }
 
     fn count(accesses: u32, dice: &mut Dice) -> u8 {
@@ -176,10 +194,15 @@ mod tests {
     fn tables_follow_their_equations() {
         for c in 0..255_u8 {
             let step = 2_f64.powf(f64::from(c) / 16.0);
-            let rise = value(c + 1) - value(c);
+            let rise = (value(c + 1) - value(c)) * ACCESS as f64;
             assert!((rise / step - 1.0).abs() < 1e-4, "v at {c}");
-            let chance = f64::from(RISES[usize::from(c)]) / f64::from(u32::MAX);
-            assert!((chance * step - 1.0).abs() < 1e-4, "chance at {c}");
+            let (to, chance) = RISES[usize::from(c)];
+            let chance = f64::from(chance) / f64::from(u32::MAX);
+            assert!((0.0..=1.0).contains(&chance) && to >= c, "at {c}");
+            if to < 254 {
+                let expected = value(to) + chance * (value(to + 1) - value(to));
+                assert!((expected - value(c) - 1.0).abs() < 1e-3, "rise at {c}");
+            }
             let log = value(c + 1).log2() * 256.0;
             assert!(
                 (f64::from(log2_256(c + 1)) - log).abs() <= 1.5,
@@ -207,7 +230,12 @@ mod tests {
     #[test]
     fn top_is_never_left() {
         assert_eq!(counted(255, 0), 255);
-        assert_eq!(counted(0, u32::MAX), 1, "the first access always counts");
+        assert_eq!(counted(0, u32::MAX), 3, "the first access always counts");
+        assert_eq!(
+            halved(counted(0, u32::MAX), 1),
+            1,
+            "and is not forgotten at once"
+        );
     }
 
     #[test]

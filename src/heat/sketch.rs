@@ -11,7 +11,7 @@
 //! tell apart the keys around the border of near memory.
 
 use super::clock::{Clock, TICK_MS};
-use super::{counter, level, Level, Score, RECENCY_OCTAVES_MAX, RECENCY_WEIGHT};
+use super::{counter, level, Level, Score, IDLE_PLAUSIBLE_256};
 use crate::ids::Bytes;
 
 /// Counters of a line.
@@ -165,9 +165,8 @@ impl Guess {
     #[must_use]
     pub fn score(&self, clock: &Clock) -> Score {
         let recent = clock.recency_256(clock.now().wrapping_sub(self.idle_ticks));
-        let recent = recent.clamp(0, RECENCY_OCTAVES_MAX * i32::from(Score::OCTAVE));
         let frequency = counter::log2_256(self.counter);
-        let score = Score::BASE + frequency + recent * RECENCY_WEIGHT / 256;
+        let score = Score::BASE + frequency.min(IDLE_PLAUSIBLE_256 + recent);
         Score(score.clamp(0, i32::from(u16::MAX)) as u16)
     }
 
@@ -249,6 +248,6 @@ mod tests {
         assert!(fresh.score(&clock) > rested.score(&clock));
         assert_eq!(fresh.level(&clock).get(), 7);
         assert_eq!(Guess::new(&clock, 200, 3_600_000).level(&clock).get(), 0);
-        assert_eq!(Guess::new(&clock, 0, 0).accesses(), 1);
+        assert_eq!(Guess::new(&clock, 0, 0).accesses(), 0);
     }
 }

@@ -29,7 +29,6 @@ pub(crate) mod main_cell;
 mod native;
 pub(crate) mod numa_key;
 pub(crate) mod numa_type;
-mod pace;
 pub(crate) mod process_bytes;
 pub(crate) mod prove;
 mod pulse;

@@ -10,9 +10,10 @@
 
 use super::raw::{Ctx, Name};
 use crate::config::Config;
-use crate::heat::{Clock, Dice, Heat, Score};
-use crate::ids::{DbIndex, Level, NodeId};
+use crate::heat::{Clock, Dice, Heat};
+use crate::ids::{DbIndex, NodeId};
 use crate::migrate::KeyRef;
+use crate::strategy::Bar;
 use crate::value::Value;
 
 /// How many hot far keys one tick may leave behind.
@@ -34,12 +35,11 @@ pub(crate) struct Pulse {
     pub(crate) clock: Clock,
     dice: Dice,
     pub(crate) home: NodeId,
-    threshold: Level,
     noticing: bool,
     /// Whether a child of the server shares our OS pages.
     pub(crate) shared: bool,
-    /// The score below which no strategy cares for an access; nothing where none does at all.
-    bar: Option<Score>,
+    /// Below it no strategy cares for an access; nothing where none does at all.
+    bar: Option<Bar>,
     ring: Vec<Noticed>,
     filled: usize,
     /// Accesses to values on the home node.
@@ -58,7 +58,6 @@ impl Pulse {
             clock: Clock::new(),
             dice: Dice::new(DICE_SEED),
             home,
-            threshold: Level::MAX,
             noticing: true,
             shared: false,
             bar: None,
@@ -72,7 +71,6 @@ impl Pulse {
     }
 
     pub(crate) fn apply(&mut self, config: &Config) {
-        self.threshold = Level::clamped(config.composite.migrate_hotness_threshold);
         self.noticing = config.enabled && config.composite.auto_migrate_enabled;
         self.clock
             .set_decay_threshold_sec(config.composite.decay_threshold_sec);
@@ -88,7 +86,7 @@ impl Pulse {
             self.near += 1;
         } else {
             self.far += 1;
-            if self.noticing && heat.level >= self.threshold && self.over_bar(&heat) {
+            if self.noticing && self.over_bar(&was, &heat) {
                 self.notice(ctx, name.bytes());
             }
         }
@@ -99,12 +97,15 @@ impl Pulse {
         }
     }
 
-    fn over_bar(&self, heat: &Heat) -> bool {
-        self.bar.is_some_and(|bar| heat.score(&self.clock) >= bar)
+    /// By score the value is judged as it was before: at the moment of an access every value looks
+    /// hotter than it is.
+    fn over_bar(&self, was: &Heat, is: &Heat) -> bool {
+        self.bar
+            .is_some_and(|bar| is.level >= bar.level && was.score(&self.clock) >= bar.score)
     }
 
     /// Takes the bar that the strategies set after their last tick.
-    pub(crate) fn set_bar(&mut self, bar: Option<Score>) {
+    pub(crate) fn set_bar(&mut self, bar: Option<Bar>) {
         self.bar = bar;
     }
 

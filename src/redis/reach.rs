@@ -451,6 +451,15 @@ impl View for Reach<'_> {
         hot
     }
 
+    fn accesses(&self) -> (u64, u64) {
+        let counted = self.server.pulse.with(|pulse| (pulse.near, pulse.far));
+        counted.unwrap_or_default()
+    }
+
+    fn era_ms(&self) -> u64 {
+        self.clock.era_ms()
+    }
+
     fn look(&mut self, key: &KeyRef) -> Option<KeyInfo> {
         let info = Keyspace::look(self, key)?;
         as_managed(self.config.native_keys, info)

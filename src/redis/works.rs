@@ -10,19 +10,17 @@
 //! keys are), and works while the module is switched off, being the way to leave.
 
 use super::native::Native;
-use super::pace::Pace;
 use super::raw::{Ctx, LogLevel};
 use super::reach::{Cursors, Reach};
 use super::server::Server;
 use super::slices::Slices;
 use super::survey::Survey;
 use crate::config::{Config, HomeSetting, NativeKeys};
-use crate::heat::Score;
 use crate::ids::{Bytes, Level, NodeId, SlotIndex};
 use crate::machine::{HomeChoice, HomeTracker, Machine};
 use crate::migrate::{Background, Budget, Keyspace, MoveStats, Pass, Task, Usage};
 use crate::placement::Policy;
-use crate::strategy::{CompositeLru, Event, NoOp, Priority, Runner, View};
+use crate::strategy::{Bar, CompositeLru, Event, NoOp, Pace, Priority, Runner, View};
 use std::time::Instant;
 
 /// Foreign frees brought home in one tick, at most.
@@ -230,12 +228,7 @@ impl Works {
         let (mut reach, runner, background) = self.reach(ctx, server, config);
         reach.continue_slices(&mut left);
         reach.settle_native(&mut left);
-        let moved_before = reach.stats.successful;
         let events = runner.tick(&mut reach, &mut left);
-        // Half of what is left of a tick's time is kept from a fast path, so a tick that moved
-        // keys and used most of the other half had more to do.
-        let moved = reach.stats.successful > moved_before;
-        let hungry = moved && left.time_us < budget.time_us * 5 / 8;
         step(background, &mut reach, &mut left);
         if !reach.walked && !left.is_exhausted() {
             View::scan(&mut reach, IDLE_WALK_KEYS, &mut |_, _| {});
@@ -245,8 +238,13 @@ impl Works {
                 .verifier
                 .with(|verifier| verifier.step(server, VERIFY_PAGES));
         }
-        let bar = runner.bar();
-        server.pulse.with(|pulse| pulse.set_bar(bar));
+        let (bar, hungry, shifted) = (runner.bar(), runner.is_hungry(), runner.take_shift());
+        server.pulse.with(|pulse| {
+            pulse.set_bar(bar);
+            if shifted {
+                pulse.clock.turn_over();
+            }
+        });
         tick_native(server, config, bar);
         log_events(ctx, config, events);
         self.pace.note_hunger(hungry);
@@ -379,11 +377,12 @@ fn rest(ctx: Ctx<'_>, config: &Config) -> Option<Rest> {
 }
 
 /// Digests what commands have left, and says from which heat on a far key is wanted.
-fn tick_native(server: &'static Server, config: &Config, bar: Option<Score>) {
+fn tick_native(server: &'static Server, config: &Config, bar: Option<Bar>) {
     if let Some(native) = server.native.get() {
         let manages = config.native_keys == NativeKeys::Manage;
-        let level = Level::clamped(config.composite.migrate_hotness_threshold);
-        native.tick(server, bar.filter(|_| manages), level);
+        let bar = bar.filter(|_| manages);
+        let level = bar.map_or(Level::MAX, |bar| bar.level);
+        native.tick(server, bar.map(|bar| bar.score), level);
         server.watch_native(config);
     }
 }

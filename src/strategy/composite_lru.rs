@@ -1,18 +1,19 @@
 //! composite-lru: frequency and recency together, a fast path and a slow one (slot 1).
 //!
 //! ```text
-//! fast   each tick       hot far accesses -> seen often enough? -> looked at again -> plan
-//!                        a slice of the survey rides along
-//! slow   each interval   more of the survey, within all of the time that is left
+//! fast   each tick       hot far accesses -> looked at again -> plan
+//!                        a slice of the survey and of the patrol rides along
+//! slow   each interval   more of both, within all of the time that is left
 //!
-//! survey (see `survey`)  near keys -> victims, the coldest known
-//!                        far keys hotter than those -> plan
+//! survey (see `survey`)  all keys -> census -> the cut; near keys below it are victims, far keys
+//!                        well above it go into the plan
+//! patrol (see `patrol`)  keys brought home of late, looked at again: cold ones are victims
 //! ```
 //!
 //! Both paths write the same plan. Home has room below its high watermark, so the key is promoted;
-//! or it has none, and the key is promoted **by swapping**: the coldest near keys, looked at again,
-//! leave in front of it, if each is colder by the hysteresis (see `hysteresis`) and together they
-//! free enough. Above the high watermark the coldest leave without a swap until the low one is
+//! or it has none, and the key is promoted **by swapping**: the coldest near keys known, looked at
+//! again, leave in front of it, if each is colder by the hysteresis (see `hysteresis`) and together
+//! they free enough. Above the high watermark the coldest leave without a swap until the low one is
 //! reached. Heat is compared by the byte (see `density`).
 //!
 //! A key that was planned to move cools down for one to two [`COOLING_MS`]: it is neither
@@ -21,12 +22,14 @@
 //!
 //! What the parameters mean here:
 //! * `migrate_hotness_threshold`: the level that a far key must have to take room that nobody else
-//!   wants, and to be promoted by the fast path at all. A swap that the survey finds goes by score
-//!   alone, or a load so slow that no key reaches the level would never be placed.
-//! * `stability_count`, `hot_candidates_size`: how often it must be seen hot, among how many.
-//! * `scan_batch_size`: keys that the survey passes in one run at most, if its time lasts.
+//!   wants. Where room is scarce the score decides, at any level, or a load of so many keys that
+//!   none is asked for often enough would never be placed.
+//! * `stability_count`, `hot_candidates_size`: how often it must be seen hot to take such room,
+//!   among how many.
+//! * `scan_batch_size`: keys that the survey passes in one run at most while hot keys wait for
+//!   victims, if its time lasts; several times as many while the hot set shifts.
 //! * `pressure_threshold`: share of the high watermark up to which home takes any such key. From
-//!   there on a key must be hotter than the coldest near key known even where it fits.
+//!   there on room counts as scarce.
 //! * `overload_threshold`: the share of its time that moving may take on average (see `duty`);
 //!   while it takes more, nothing is promoted.
 //! * `auto_migrate_enabled`: without it nothing is planned unless a user asks (`NUMAMIGRATE SCAN`).
@@ -39,11 +42,13 @@ use super::density::Density;
 use super::desk::{Desk, Seen};
 use super::duty::Duty;
 use super::hysteresis::Hysteresis;
+use super::patrol::Patrol;
 use super::recent::Recent;
-use super::survey::{Extent, Survey};
-use super::{Params, Plan, Strategy, StrategyError, View};
+use super::shift::Shift;
+use super::survey::{Extent, Margins, Survey, Want};
+use super::{Bar, Params, Plan, Strategy, StrategyError, View};
 use crate::heat::Score;
-use crate::ids::{Bytes, NodeId};
+use crate::ids::{Bytes, Level, NodeId};
 use crate::migrate::{Budget, KeyRef, Report, Why};
 
 /// Hot accesses taken in one tick.
@@ -56,19 +61,35 @@ const COOLING_MS: u64 = 1000;
 const VICTIM_TRIES: usize = 64;
 /// Victims that one promotion may displace.
 const SWAP_VICTIMS_MAX: usize = 64;
-
+/// What the price of a victim rises by in a run in which hot keys found none, and falls by in one
+/// that leaves victims over, in steps of a score.
+const PRICE_STEP: i32 = 8;
+/// The highest price: six octaves.
+const PRICE_MAX: i32 = 6 * 256;
+/// The price from which on the survey looks for victims, and the one that says that the hot set
+/// shifts: keys four times as hot as they need be wait.
+const PRICE_SOME: i32 = 128;
+const PRICE_MUCH: i32 = 208;
+/// Victims left over at which the price falls.
+const VICTIMS_OVER: usize = 8;
 /// The strategy of slot 1. See the head of the file.
 #[derive(Debug)]
 pub struct CompositeLru {
     home: Option<NodeId>,
     candidates: Candidates,
     survey: Survey,
+    patrol: Patrol,
     hysteresis: Hysteresis,
     cooling: Recent<()>,
     cooling_turn_ms: u64,
     duty: Duty,
     draining: bool,
-    bar: Option<Score>,
+    bar: Option<Bar>,
+    shift: Shift,
+    shifted: bool,
+    /// How far above the cut a key must be to be worth a victim now, and hot keys that found none.
+    price: i32,
+    unmet: usize,
 }
 
 impl Default for CompositeLru {
@@ -85,12 +106,17 @@ impl CompositeLru {
             home: None,
             candidates: Candidates::new(Params::default().hot_candidates_size),
             survey: Survey::new(),
+            patrol: Patrol::new(),
             hysteresis: Hysteresis::new(),
             cooling: Recent::new(COOLING_KEYS_MAX),
             cooling_turn_ms: 0,
             duty: Duty::default(),
             draining: false,
-            bar: Some(Score::default()),
+            bar: Some(Bar::default()),
+            shift: Shift::new(),
+            shifted: false,
+            price: 0,
+            unmet: 0,
         }
     }
 
@@ -100,22 +126,69 @@ impl CompositeLru {
         self.hysteresis.steps()
     }
 
+    /// How far above the cut a far key must be to be worth a look.
+    fn margin(&self) -> i32 {
+        self.price.max(self.hysteresis.steps() / 2)
+    }
+
+    /// Where the survey and the patrol draw their lines.
+    fn margins(&self) -> Margins {
+        Margins {
+            hot: self.margin(),
+            cold: (self.price - self.hysteresis.steps()).max(0),
+        }
+    }
+
     /// One automatic run of either path.
     fn run(&mut self, view: &mut dyn View, budget: &Budget, hot_max: usize) -> Plan {
         if !view.params().auto_migrate_enabled || view.nodes().len() < 2 {
             self.bar = None;
             return Plan::new();
         }
-        let hot = view.take_hot(hot_max);
+        let mut hot = view.take_hot(hot_max);
+        if hot_max > 0 {
+            self.shifted |= self.shift.note(view.accesses(), hot.len());
+        }
+        hot.sort_unstable();
+        hot.dedup();
         let start_us = view.now_us();
-        let survey_until = Extent::Until(start_us.saturating_add(budget.time_us / 2));
         self.prepare(view, budget);
-        self.survey
-            .walk(view, survey_until, self.hysteresis.steps(), &self.cooling);
+        let until_us = start_us.saturating_add(budget.time_us / 2);
+        let extent = Extent::of_run(until_us, self.want(), &view.params());
+        let margins = self.margins();
+        self.survey.walk(view, extent, margins, &self.cooling);
+        self.patrol.step(view, &mut self.survey, margins);
         let deadline_us = start_us.saturating_add(budget.time_us);
         let mut desk = Desk::open(view, budget, deadline_us);
         self.fill(&mut desk, hot);
         desk.close()
+    }
+
+    /// What the survey is to look for. A store that is not empty serves for a while.
+    fn want(&self) -> Want {
+        let pays = self.survey.pays();
+        if pays && self.price >= PRICE_MUCH {
+            return Want::Much;
+        }
+        // An idle server loses nothing by a faster walk, and its reports are younger for it.
+        let unhurried = self.shift.is_idle() || !self.survey.is_whole();
+        if self.draining || unhurried || (pays && self.price >= PRICE_SOME) {
+            Want::Some
+        } else {
+            Want::Nothing
+        }
+    }
+
+    /// Victims are scarce where many hot keys want them: the price lets the hottest have them.
+    fn set_price(&mut self) {
+        let change = if self.unmet > 0 {
+            PRICE_STEP
+        } else if self.survey.victims.len() >= VICTIMS_OVER {
+            -PRICE_STEP
+        } else {
+            0
+        };
+        self.price = (self.price + change).clamp(0, PRICE_MAX);
     }
 
     /// What comes before each plan.
@@ -124,6 +197,7 @@ impl CompositeLru {
         if self.home != Some(home) {
             self.home = Some(home);
             self.survey.clear();
+            self.patrol.clear();
             self.candidates.clear();
             self.hysteresis.drop_trials();
         }
@@ -139,19 +213,18 @@ impl CompositeLru {
 
     /// Writes the plan.
     fn fill(&mut self, desk: &mut Desk<'_>, hot: Vec<KeyRef>) {
+        self.unmet = 0;
         self.drain(desk);
         if self.duty.share() < desk.params.overload_threshold {
+            let found: Vec<KeyRef> = self.survey.take_found().collect();
+            for key in found {
+                self.promote(desk, key, 1);
+            }
             for key in hot {
-                if self.candidates.see(&key, desk.params.stability_count) {
-                    self.promote(desk, key, desk.params.migrate_hotness_threshold);
-                }
+                self.promote(desk, key, desk.params.stability_count);
             }
         }
-        for key in self.survey.take_found() {
-            if self.duty.share() < desk.params.overload_threshold {
-                self.promote(desk, key, 0);
-            }
-        }
+        self.set_price();
         self.set_bar(desk);
     }
 
@@ -175,26 +248,37 @@ impl CompositeLru {
         }
     }
 
-    /// Plans to bring a far key of at least that level home, if there is room or a swap for it.
-    fn promote(&mut self, desk: &mut Desk<'_>, key: KeyRef, level: u8) {
-        if desk.is_done() || self.cooling.contains(&key) {
+    /// Plans to bring a far key home, if there is room or a swap for it. Room that nobody else
+    /// wants is for keys seen hot `stability_count` times.
+    fn promote(&mut self, desk: &mut Desk<'_>, key: KeyRef, stability_count: u8) {
+        let full = desk.easy_room() == Bytes::ZERO && self.room(desk) == Bytes::ZERO;
+        if desk.is_done() || (full && self.survey.victims.coldest().is_none()) {
+            // To look at it would only cost.
+            self.unmet += 1;
+            return;
+        }
+        if self.cooling.contains(&key) {
             return;
         }
         let Some(info) = desk.look(&key) else { return };
-        if info.node == desk.home || info.level.get() < level {
+        if info.node == desk.home {
             return;
         }
-        let coldest = self.survey.victims.coldest();
-        let hotter = coldest.is_none_or(|coldest| Density::of(&info) > coldest);
-        let room = self.room(desk);
-        let easy = !self.draining && desk.easy_room() >= info.bytes;
         let hot = info.level.get() >= desk.params.migrate_hotness_threshold;
-        let fits = hot && (easy || (hotter && room >= info.bytes));
-        let candidate = (key, info);
-        if fits {
-            self.plan(desk, candidate, desk.home, Why::Promote, 0);
-        } else {
-            self.swap(desk, candidate);
+        if !self.draining && desk.easy_room() >= info.bytes {
+            if hot && self.candidates.see(&key, stability_count) {
+                self.plan(desk, (key, info), desk.home, Why::Promote, 0);
+            }
+            return;
+        }
+        let Some(cut) = self.survey.cut() else { return };
+        let density = Density::of(&info);
+        if density > cut && self.room(desk) >= info.bytes {
+            let benefit = density.over(cut);
+            self.plan(desk, (key, info), desk.home, Why::Promote, benefit);
+        } else if density > cut.above(self.margin()) {
+            let swapped = self.swap(desk, (key, info));
+            self.unmet += usize::from(!swapped);
         }
     }
 
@@ -209,7 +293,7 @@ impl CompositeLru {
     }
 
     /// Plans the coldest near keys to leave and the candidate to take their room; all or nothing.
-    fn swap(&mut self, desk: &mut Desk<'_>, candidate: Seen) {
+    fn swap(&mut self, desk: &mut Desk<'_>, candidate: Seen) -> bool {
         let victims = self.gather(desk, &candidate);
         let freed: Bytes = victims.iter().map(|(_, info)| info.bytes).sum();
         let enough = self.room(desk) + freed >= candidate.1.bytes;
@@ -217,13 +301,13 @@ impl CompositeLru {
         let (true, Some(to), Some((coldest, coldest_info))) = (enough, target, victims.first())
         else {
             victims.into_iter().for_each(|victim| self.spare(victim));
-            return;
+            return false;
         };
         let density = Density::of(&candidate.1);
         self.hysteresis.watch(
             (&candidate.0, &candidate.1),
             (coldest, coldest_info),
-            desk.view.now_ms(),
+            desk.view,
         );
         let mut benefit = u32::MAX;
         for victim in victims {
@@ -231,6 +315,7 @@ impl CompositeLru {
             self.plan(desk, victim, to, Why::Demote, 0);
         }
         self.plan(desk, candidate, desk.home, Why::Promote, benefit);
+        true
     }
 
     /// The coldest near keys that would free room for the candidate, as far as they are colder
@@ -262,11 +347,21 @@ impl CompositeLru {
             let Some(info) = near.filter(|_| !self.cooling.contains(&key)) else {
                 continue;
             };
+            let density = Density::of(&info);
+            let cold = self.margins().cold;
+            if self
+                .survey
+                .cut()
+                .is_some_and(|cut| density > cut.above(cold))
+            {
+                // It grew hot since it was passed.
+                self.patrol.enlist(key);
+                continue;
+            }
             let next = self.survey.victims.coldest();
-            if next.is_none_or(|next| Density::of(&info) <= next) {
+            if next.is_none_or(|next| density <= next) {
                 return Some((key, info));
             }
-            // It grew hot since the survey passed: another one is the coldest now.
             self.spare((key, info));
         }
         None
@@ -279,18 +374,29 @@ impl CompositeLru {
 
     fn plan(&mut self, desk: &mut Desk<'_>, seen: Seen, to: NodeId, why: Why, benefit: u32) {
         self.cooling.put(seen.0.clone(), ());
+        if to == desk.home {
+            self.patrol.enlist(seen.0.clone());
+        }
         desk.push(seen, to, why, benefit);
     }
 
-    /// The score at which a far key of middling size would be promoted now.
+    /// What a far access must reach now: where room is scarce the score of a key of middling size
+    /// that would be promoted, else the level that users set.
     fn set_bar(&mut self, desk: &Desk<'_>) {
+        let hot = Level::clamped(desk.params.migrate_hotness_threshold);
         let scarce = self.draining || desk.easy_room() == Bytes::ZERO;
-        let coldest = self.survey.victims.coldest().filter(|_| scarce);
-        let bar = coldest.map(|coldest| {
-            let bar = coldest.above(self.hysteresis.steps());
-            bar.score_at(self.survey.far_size_log2())
+        let full = self.room(desk) == Bytes::ZERO;
+        let margin = if full { self.margin() } else { 0 };
+        self.bar = Some(match self.survey.cut().filter(|_| scarce) {
+            Some(cut) => Bar {
+                score: cut.above(margin).score_at(self.survey.far_size_log2()),
+                level: Level::default(),
+            },
+            None => Bar {
+                score: Score::default(),
+                level: hot,
+            },
         });
-        self.bar = Some(bar.unwrap_or_default());
     }
 }
 
@@ -314,10 +420,19 @@ impl Strategy for CompositeLru {
     fn pass(&mut self, view: &mut dyn View, keys: usize) -> Result<(Plan, usize), StrategyError> {
         let budget = Budget::UNBOUNDED;
         self.prepare(view, &budget);
-        let steps = self.hysteresis.steps();
-        let scanned = self
-            .survey
-            .walk(view, Extent::Keys(keys), steps, &self.cooling);
+        let mut walk = |strategy: &mut Self| {
+            let margins = strategy.margins();
+            let extent = Extent::Keys(keys);
+            strategy
+                .survey
+                .walk(view, extent, margins, &strategy.cooling)
+        };
+        let knew = self.survey.cut().is_some();
+        let scanned = walk(self);
+        if !knew {
+            // What the first walk found was judged by nothing.
+            walk(self);
+        }
         let mut desk = Desk::open(view, &budget, u64::MAX);
         self.fill(&mut desk, Vec::new());
         Ok((desk.close(), scanned))
@@ -330,8 +445,16 @@ impl Strategy for CompositeLru {
         }
     }
 
-    fn bar(&self) -> Option<Score> {
+    fn bar(&self) -> Option<Bar> {
         self.bar
+    }
+
+    fn take_shift(&mut self) -> bool {
+        std::mem::take(&mut self.shifted)
+    }
+
+    fn is_hungry(&self) -> bool {
+        self.want() == Want::Much
     }
 }
 
@@ -384,7 +507,8 @@ mod tests {
         assert_eq!(near, 100, "all that is hot is near");
         sim.take_figures();
         sim.serve(&mut runner, 300_000, &mut hot_100);
-        let (hits, moves) = sim.take_figures();
+        let figures = sim.take_figures();
+        let (hits, moves) = (figures.hits(), figures.moves());
         assert!(hits > 0.99 && moves < 0.5, "hits {hits}, moves {moves}");
     }
 

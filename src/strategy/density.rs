@@ -22,6 +22,16 @@ impl Density {
         Self(i32::from(info.score.0) - log2_of(info.bytes))
     }
 
+    /// The density of that many steps.
+    pub(super) const fn of_steps(steps: i32) -> Self {
+        Self(steps)
+    }
+
+    /// Its steps.
+    pub(super) const fn steps(self) -> i32 {
+        self.0
+    }
+
     /// The density that many steps hotter.
     pub(super) const fn above(self, steps: i32) -> Self {
         Self(self.0.saturating_add(steps))

@@ -22,15 +22,16 @@ use std::collections::VecDeque;
 /// Hysteresis to begin with, in steps of a score: an octave.
 const STEPS_START: i32 = 256;
 /// The least: two steps of the counter that scores are made of.
-const STEPS_MIN: i32 = 32;
+const STEPS_MIN: i32 = 160;
 /// The most: five and a half octaves. Chance and recency together hardly put that much between
 /// two equals; between a key of a new hot set and one of the old there soon is more.
 const STEPS_MAX: i32 = 1408;
-/// What it falls by each second, whatever trials say.
-const STEPS_A_SECOND: i32 = 8;
+/// The part of it that goes in the time of a trial, whatever trials say: one in this many.
+const RELAX_PARTS: i32 = 16;
 
-/// Milliseconds that a trial takes.
-const TRIAL_MS: u64 = 1000;
+/// Bounds of the time that a trial takes, in milliseconds: a quarter of an era, or there would be
+/// nothing to count where keys are many.
+const TRIAL_MS: std::ops::RangeInclusive<u64> = 1000..=30_000;
 /// Trials at the same time.
 const TRIALS_MAX: usize = 256;
 /// Trials looked at in one call, a bound on its time.
@@ -38,11 +39,13 @@ const TRIALS_A_CALL: usize = 32;
 
 /// Trials and accesses that make a verdict.
 const VERDICT_TRIALS: u64 = 32;
-const VERDICT_ACCESSES: u64 = 64;
+const VERDICT_ACCESSES: u64 = 128;
 /// Percent of accesses below which swaps were not worth their while.
-const SHARE_POOR: u64 = 80;
+const SHARE_POOR: u64 = 64;
+/// Percent of accesses that is hardly more than chance.
+const SHARE_CHANCE: u64 = 55;
 /// Percent of accesses above which more of them would be.
-const SHARE_RICH: u64 = 90;
+const SHARE_RICH: u64 = 74;
 
 /// A key and its accesses when the trial began.
 #[derive(Clone, Debug)]
@@ -92,7 +95,7 @@ impl Hysteresis {
         &mut self,
         promoted: (&KeyRef, &KeyInfo),
         victim: (&KeyRef, &KeyInfo),
-        now_ms: u64,
+        view: &dyn View,
     ) {
         let side = |(key, info): (&KeyRef, &KeyInfo)| Side {
             key: key.clone(),
@@ -102,7 +105,7 @@ impl Hysteresis {
             self.trials.push_back(Trial {
                 promoted: side(promoted),
                 victim: side(victim),
-                ends_ms: now_ms.saturating_add(TRIAL_MS),
+                ends_ms: view.now_ms().saturating_add(trial_ms(view)),
             });
         }
     }
@@ -120,8 +123,8 @@ impl Hysteresis {
             self.judge();
         }
         if now_ms >= self.relax_ms {
-            self.relax_ms = now_ms.saturating_add(1000);
-            self.set(self.steps - STEPS_A_SECOND);
+            self.relax_ms = now_ms.saturating_add(trial_ms(view));
+            self.set(self.steps - self.steps / RELAX_PARTS);
         }
     }
 
@@ -154,7 +157,10 @@ impl Hysteresis {
         let both = (self.promoted + self.victims).max(1);
         let share = self.promoted.saturating_mul(100) / both;
         if share < SHARE_POOR {
-            self.set(self.steps * 13 / 10 + STEPS_MIN);
+            let chance = share < SHARE_CHANCE;
+            self.set(self.steps * if chance { 2 } else { 3 } / if chance { 1 } else { 2 });
+            // What was begun under the old hysteresis says nothing of the new one.
+            self.trials.clear();
         } else if share > SHARE_RICH {
             self.set(self.steps * 8 / 10);
         }
@@ -166,6 +172,11 @@ impl Hysteresis {
     fn set(&mut self, steps: i32) {
         self.steps = steps.clamp(STEPS_MIN, STEPS_MAX);
     }
+}
+
+fn trial_ms(view: &dyn View) -> u64 {
+    let (least, most) = TRIAL_MS.into_inner();
+    (view.era_ms() / 4).clamp(least, most)
 }
 
 #[cfg(test)]
@@ -182,11 +193,11 @@ mod tests {
             for _ in 0..VERDICT_TRIALS {
                 let look = |sim: &mut Sim, number| View::look(sim, &name(number)).unwrap();
                 let (hot, cold) = (look(&mut sim, 0), look(&mut sim, 1));
-                hysteresis.watch((&name(0), &hot), (&name(1), &cold), sim.now_ms());
+                hysteresis.watch((&name(0), &hot), (&name(1), &cold), &sim);
             }
             (0..promoted).for_each(|_| sim.access(0));
             (0..victim).for_each(|_| sim.access(1));
-            sim.sleep_ms(TRIAL_MS);
+            sim.sleep_ms(2 * TRIAL_MS.start());
             hysteresis.learn(&mut sim);
         }
     }
@@ -195,7 +206,7 @@ mod tests {
     fn rises_where_swaps_are_chance_and_falls_where_they_pay() {
         let mut hysteresis = Hysteresis::new();
         verdicts(&mut hysteresis, 5, 5, 20);
-        assert!(hysteresis.steps() > STEPS_MAX - 2 * STEPS_A_SECOND);
+        assert!(hysteresis.steps() > STEPS_MAX - 2 * STEPS_MAX / RELAX_PARTS);
         verdicts(&mut hysteresis, 20, 1, 30);
         assert_eq!(hysteresis.steps(), STEPS_MIN);
     }
@@ -205,13 +216,12 @@ mod tests {
         let mut sim = Sim::new(&[64; 2], Bytes(64));
         let mut hysteresis = Hysteresis::new();
         hysteresis.set(1000);
-        let before = hysteresis.steps();
         for _ in 0..10 {
             sim.sleep_ms(1000);
             hysteresis.learn(&mut sim);
         }
-        let fell = before - hysteresis.steps();
-        assert!((9..=11).contains(&(fell / STEPS_A_SECOND)), "{fell}");
+        let left = hysteresis.steps();
+        assert!((450..=700).contains(&left), "{left}");
     }
 
     #[test]
@@ -220,11 +230,11 @@ mod tests {
         let mut hysteresis = Hysteresis::new();
         let info = View::look(&mut sim, &name(0)).unwrap();
         for _ in 0..2 * TRIALS_MAX {
-            hysteresis.watch((&name(0), &info), (&name(1), &info), 0);
+            hysteresis.watch((&name(0), &info), (&name(1), &info), &sim);
         }
         assert_eq!(hysteresis.trials.len(), TRIALS_MAX);
         sim.keys[0] = None;
-        sim.sleep_ms(TRIAL_MS);
+        sim.sleep_ms(2 * TRIAL_MS.start());
         for _ in 0..TRIALS_MAX {
             hysteresis.learn(&mut sim);
         }

@@ -9,6 +9,7 @@
 //! it would do, and could not be stopped in the middle of it.
 
 mod candidates;
+mod census;
 mod composite_lru;
 mod density;
 mod desk;
@@ -16,22 +17,26 @@ mod duty;
 mod hysteresis;
 mod ledger;
 mod no_op;
+mod pace;
+mod patrol;
 mod recent;
 mod runner;
+mod shift;
 mod slot;
 mod survey;
 mod victims;
 
-#[cfg(test)]
-mod sim;
+#[cfg(any(test, feature = "simulator"))]
+pub mod sim;
 
 use crate::heat::Score;
-use crate::ids::NodeId;
+use crate::ids::{Level, NodeId};
 use crate::migrate::{Budget, KeyInfo, KeyRef, Move, Report, ScanStep, Usage};
 use std::fmt;
 
 pub use composite_lru::CompositeLru;
 pub use no_op::NoOp;
+pub use pace::Pace;
 pub use runner::{Event, PassReport, Runner, SlotError};
 pub use slot::{Priority, SlotCounts, SlotStatus, INTERVAL_MS, STRIKES_MAX};
 
@@ -97,9 +102,20 @@ pub trait View {
     /// How full a node is. A node that is not in [`View::nodes`] has a limit of nothing.
     fn usage(&self, node: NodeId) -> Usage;
 
-    /// Far keys of which an access was seen that ended at or above the hotness threshold and, by
-    /// score, at or above [`Strategy::bar`]; oldest first, each access once, taken away.
+    /// Far keys of which an access was seen that ended at or above [`Strategy::bar`]; oldest
+    /// first, each access once, taken away.
     fn take_hot(&mut self, max: usize) -> Vec<KeyRef>;
+
+    /// Accesses to near keys and to far ones so far; neither goes back.
+    fn accesses(&self) -> (u64, u64) {
+        (0, 0)
+    }
+
+    /// How long an era lasts as of late, in milliseconds: the time in which traffic touches each
+    /// key eight times on average.
+    fn era_ms(&self) -> u64 {
+        1000
+    }
 
     /// What is known of a key now.
     fn look(&mut self, key: &KeyRef) -> Option<KeyInfo>;
@@ -176,6 +192,26 @@ impl Plan {
     }
 }
 
+/// What a far access must reach, by both, to be told to a strategy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Bar {
+    /// By score, before the access.
+    pub score: Score,
+    /// By level, after it.
+    pub level: Level,
+}
+
+impl Bar {
+    /// The bar that lets through what either lets through, and perhaps more.
+    #[must_use]
+    pub fn lower(self, other: Self) -> Self {
+        Self {
+            score: self.score.min(other.score),
+            level: self.level.min(other.level),
+        }
+    }
+}
+
 /// Why a strategy could not decide.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StrategyError(pub String);
@@ -223,11 +259,23 @@ pub trait Strategy: Send {
     /// What became of its last plan.
     fn carried(&mut self, _report: &Report) {}
 
-    /// The score that a far access must reach to be worth this strategy's attention; nothing
-    /// where it needs no accesses at all. A command compares with it, so that the many accesses
-    /// of middling keys are not even queued.
-    fn bar(&self) -> Option<Score> {
+    /// What a far access must reach to be worth this strategy's attention; nothing where it needs
+    /// no accesses at all. A command compares with it, so that the many accesses of middling keys
+    /// are not even queued.
+    fn bar(&self) -> Option<Bar> {
         None
+    }
+
+    /// Whether it has seen, since this was asked last, that the hot set has shifted: what heat was
+    /// counted before should count little then.
+    fn take_shift(&mut self) -> bool {
+        false
+    }
+
+    /// Whether it has much more to move than its time lets it: the hot set shifts. The pace gives
+    /// more of the main thread then.
+    fn is_hungry(&self) -> bool {
+        false
     }
 
     /// A line for the log at verbose level, where it has one to say now.

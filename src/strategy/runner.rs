@@ -17,8 +17,7 @@
 //! the caller as events.
 
 use super::slot::{Path, Priority, Slot, SlotStatus, INTERVAL_MS};
-use super::{Engine, Plan, Strategy, StrategyError};
-use crate::heat::Score;
+use super::{Bar, Engine, Plan, Strategy, StrategyError};
 use crate::ids::SlotIndex;
 use crate::migrate::{Budget, Report};
 use std::fmt;
@@ -182,9 +181,26 @@ impl Runner {
     /// The lowest bar of all slots that run: what a far access must reach to be queued for
     /// [`super::View::take_hot`]; nothing where nobody asks for accesses.
     #[must_use]
-    pub fn bar(&self) -> Option<Score> {
+    pub fn bar(&self) -> Option<Bar> {
         let running = self.slots.iter().flatten().filter(|slot| slot.enabled);
-        running.filter_map(|slot| slot.strategy.bar()).min()
+        running
+            .filter_map(|slot| slot.strategy.bar())
+            .reduce(Bar::lower)
+    }
+
+    /// Whether a strategy has seen the hot set shift, see [`Strategy::take_shift`].
+    pub fn take_shift(&mut self) -> bool {
+        let slots = self.slots.iter_mut().flatten();
+        // Each is asked: what it saw is told once.
+        let seen = slots.filter_map(|slot| slot.strategy.take_shift().then_some(()));
+        seen.count() > 0
+    }
+
+    /// Whether a strategy that runs has much more to move than its time lets it.
+    #[must_use]
+    pub fn is_hungry(&self) -> bool {
+        let mut running = self.slots.iter().flatten().filter(|slot| slot.enabled);
+        running.any(|slot| slot.strategy.is_hungry())
     }
 
     /// Runs what is due, within the budget.

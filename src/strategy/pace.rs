@@ -19,7 +19,8 @@ const SHARE_SHIFT_PERCENT: u64 = 10;
 const MILLI: u64 = 1000;
 
 /// The two buckets; negative is a debt.
-pub(crate) struct Pace {
+#[derive(Debug)]
+pub struct Pace {
     time_us: i64,
     bytes: i64,
     /// The share as configured, in thousandths of a percent.
@@ -31,7 +32,9 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    pub(crate) fn new(config: &Config) -> Self {
+    /// Empty buckets that fill as the configuration says.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
         let mut made = Self {
             time_us: 0,
             bytes: 0,
@@ -44,7 +47,8 @@ impl Pace {
         made
     }
 
-    pub(crate) fn apply(&mut self, config: &Config) {
+    /// Takes over a changed configuration.
+    pub fn apply(&mut self, config: &Config) {
         self.share_milli = u64::from(config.cpu_share_percent) * MILLI;
         self.surplus_milli = 0;
         self.budget_us = config.tick_budget_us;
@@ -52,7 +56,7 @@ impl Pace {
     }
 
     /// Fills the buckets for the time passed and says what this tick may use.
-    pub(crate) fn next(&mut self, passed_us: u64) -> Budget {
+    pub fn next(&mut self, passed_us: u64) -> Budget {
         let passed_us = passed_us.min(1_000_000);
         let time_most = signed(self.budget_us);
         self.time_us = (self.time_us + signed(passed_us * self.share_now_milli() / (100 * MILLI)))
@@ -69,12 +73,13 @@ impl Pace {
     }
 
     /// The share now, in thousandths of a percent.
-    pub(crate) fn share_now_milli(&self) -> u64 {
+    #[must_use]
+    pub fn share_now_milli(&self) -> u64 {
         self.share_milli + self.surplus_milli
     }
 
     /// Learns whether the last tick was hungry.
-    pub(crate) fn note_hunger(&mut self, hungry: bool) {
+    pub fn note_hunger(&mut self, hungry: bool) {
         let most = (SHARE_SHIFT_PERCENT * MILLI).saturating_sub(self.share_milli);
         self.surplus_milli = if hungry {
             (self.surplus_milli + self.share_now_milli() / 8).min(most)
@@ -84,7 +89,7 @@ impl Pace {
     }
 
     /// Takes what the tick really used.
-    pub(crate) fn spent(&mut self, time_us: u64, bytes: Bytes) {
+    pub fn spent(&mut self, time_us: u64, bytes: Bytes) {
         self.time_us = self.time_us.saturating_sub(signed(time_us));
         self.bytes = self.bytes.saturating_sub(signed(bytes.0));
     }
