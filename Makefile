@@ -6,6 +6,8 @@
 #   make build   get and build what is missing, start nothing
 #   make test    Rust tests, tests of the tools, server tests; ends with "N passed, N failed"
 #   make bench-strings   NUMA.GET and NUMA.SET against GET and SET, interleaved on one server
+#   make bench, make bench-pool   the pool beside jemalloc, mimalloc and the C library: how fast,
+#                how tight
 #   make test-numa  the tests on real NUMA nodes, in a Linux guest
 #   make demo    replay a request trace and watch hot keys come near (TRACE=<file>, RATE=, ...)
 #
@@ -19,7 +21,7 @@ WITH_LIBCLANG := sh $(TOOLS)/with-libclang
 export REDIS_SERVER PORT ARGS
 
 .DEFAULT_GOAL := help
-.PHONY: help build module redis run demo bench-strings test test-rust test-tools test-server \
+.PHONY: help build module redis run demo bench-strings bench bench-pool test test-rust test-tools test-server \
 	test-numa tidy lint clean
 
 help:
@@ -32,6 +34,8 @@ help:
 	@echo 'make test-numa    tests on real nodes, in a Linux guest (ONLY="<part of a test name>")'
 	@echo 'make demo         hot keys coming near, drawn  (TRACE= RATE= DEMO_REQUESTS=; see module-tests/demo)'
 	@echo 'make bench-strings NUMA.GET and NUMA.SET against the stock ones (ROUNDS= SIZES= CALLGRIND=1)'
+	@echo 'make bench        the pool beside jemalloc, mimalloc and glibc: speed  (ROUNDS=)'
+	@echo 'make bench-pool   the same: resident and live bytes'
 	@echo 'make lint         formatting and clippy, warnings are errors'
 	@echo 'make tidy         format the code, then run the checks of src/tidy.rs'
 	@echo 'make clean        remove target/'
@@ -55,6 +59,15 @@ demo: build
 
 bench-strings: build
 	@exec python3 module-tests/bench/strings.py
+
+# Redis is built for its jemalloc, one of those compared.
+bench: redis
+	@sh $(TOOLS)/need cargo cc make
+	@$(WITH_LIBCLANG) cargo bench --quiet --locked -p pool-bench --bench speed
+
+bench-pool: redis
+	@sh $(TOOLS)/need cargo cc make
+	@$(WITH_LIBCLANG) cargo run --quiet --release --locked -p pool-bench --bin tightness
 
 test:
 	@sh $(TOOLS)/need cargo cc make python3 pip tclsh
