@@ -21,7 +21,7 @@ WITH_LIBCLANG := sh $(TOOLS)/with-libclang
 export REDIS_SERVER PORT ARGS
 
 .DEFAULT_GOAL := help
-.PHONY: help build module redis run demo bench-strings bench bench-pool test test-rust test-tools test-server \
+.PHONY: help build module redis run demo bench-strings bench bench-pool bench-compaction test test-rust test-tools test-server \
 	test-numa tidy lint clean
 
 help:
@@ -36,6 +36,7 @@ help:
 	@echo 'make bench-strings NUMA.GET and NUMA.SET against the stock ones (ROUNDS= SIZES= CALLGRIND=1)'
 	@echo 'make bench        the pool beside jemalloc, mimalloc and glibc: speed  (ROUNDS=)'
 	@echo 'make bench-pool   the same: resident and live bytes'
+	@echo 'make bench-compaction  memory of a server that lost a random half of its NUMA strings'
 	@echo 'make lint         formatting and clippy, warnings are errors'
 	@echo 'make tidy         format the code, then run the checks of src/tidy.rs'
 	@echo 'make clean        remove target/'
@@ -68,6 +69,9 @@ bench: redis
 bench-pool: redis
 	@sh $(TOOLS)/need cargo cc make
 	@$(WITH_LIBCLANG) cargo run --quiet --release --locked -p pool-bench --bin tightness
+
+bench-compaction: build
+	@exec python3 -B module-tests/bench/compaction.py
 
 test:
 	@sh $(TOOLS)/need cargo cc make python3 pip tclsh

@@ -6,6 +6,7 @@
 //! string_key a key that may hold a NUMA string       string_type the type as the server sees it
 //! pulse      what an access costs                    steering    where new bytes go
 //! reach      the keyspace as lower floors see it     works       what runs on the timer
+//! compact    values moved together                   verify      where OS pages really lie
 //! ```
 
 #[cfg(not(test))]
@@ -15,6 +16,7 @@ mod broken;
 mod bulk_len;
 pub(crate) mod callbacks;
 mod charge;
+mod compact;
 pub(crate) mod convert;
 pub(crate) mod events;
 pub(crate) mod guard;

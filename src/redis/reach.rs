@@ -35,14 +35,46 @@ pub(crate) struct Cursors {
 
 /// A cursor over one database or over all of them.
 #[derive(Default)]
-struct DbCursor {
+pub(crate) struct DbCursor {
     db: u32,
     only: Option<u32>,
     cursor: Option<ServerCursor>,
 }
 
 impl DbCursor {
-    fn rewind(&mut self, only: Option<u32>) {
+    /// Goes on for about `max` keys, showing the NUMA strings among them; `each` changes no key.
+    pub(crate) fn walk(
+        &mut self,
+        ctx: Ctx<'_>,
+        server: &Server,
+        max: usize,
+        each: &mut dyn FnMut(DbIndex, &[u8], &NumaString),
+    ) -> ScanStep {
+        if self.cursor.is_none() {
+            self.cursor = ServerCursor::new();
+        }
+        let mut step = ScanStep::default();
+        let mut buckets = max.saturating_mul(EMPTY_BUCKETS_PER_KEY);
+        while step.scanned < max && buckets > 0 {
+            buckets -= 1;
+            let db = DbIndex(self.db);
+            let Some(cursor) = self.cursor.as_mut().filter(|_| ctx.select_db(db.0)) else {
+                step.wrapped = true;
+                break;
+            };
+            let more = cursor.step(ctx, &mut |name, key| {
+                step.scanned += 1;
+                with_scanned(server, &key, &mut |value| each(db, name.bytes(), value));
+            });
+            if !more && self.next_db(ctx) {
+                step.wrapped = true;
+                break;
+            }
+        }
+        step
+    }
+
+    pub(crate) fn rewind(&mut self, only: Option<u32>) {
         self.only = only;
         self.db = only.unwrap_or(0);
         if let Some(cursor) = &mut self.cursor {
@@ -169,16 +201,17 @@ fn info_of(value: &NumaString, clock: &Clock) -> KeyInfo {
     }
 }
 
-/// What is known of the value behind a scanned key; nothing for a native one.
-fn scanned_info(server: &Server, key: &Key<'_>, clock: &Clock) -> Option<KeyInfo> {
+/// Shows the NUMA string behind a scanned key, if there is one.
+fn with_scanned(server: &Server, key: &Key<'_>, each: &mut dyn FnMut(&NumaString)) {
     match key.kind() {
         KeyKind::Module(kind) if kind == server.string_kind() => {}
-        _ => return None,
+        _ => return,
     }
-    let value = key.module_value()?;
-    // SAFETY: the server's pointer of our type, live while its scan callback runs.
-    let value = unsafe { raw::borrow(value, server.pool) };
-    Some(info_of(&value, clock))
+    if let Some(value) = key.module_value() {
+        // SAFETY: the server's pointer of our type, live while its scan callback runs.
+        let value = unsafe { raw::borrow(value, server.pool) };
+        each(&value);
+    }
 }
 
 impl Keyspace for Reach<'_> {
@@ -214,30 +247,9 @@ impl Keyspace for Reach<'_> {
     ) -> ScanStep {
         let (ctx, server, clock) = (self.ctx, self.server, &self.clock);
         let at = self.cursors.of(id);
-        if at.cursor.is_none() {
-            at.cursor = ServerCursor::new();
-        }
-        let mut step = ScanStep::default();
-        let mut buckets = max.saturating_mul(EMPTY_BUCKETS_PER_KEY);
-        while step.scanned < max && buckets > 0 {
-            buckets -= 1;
-            let db = DbIndex(at.db);
-            let Some(cursor) = at.cursor.as_mut().filter(|_| ctx.select_db(db.0)) else {
-                step.wrapped = true;
-                break;
-            };
-            let more = cursor.step(ctx, &mut |name, key| {
-                step.scanned += 1;
-                if let Some(info) = scanned_info(server, &key, clock) {
-                    each(&KeyRef::new(db, name.bytes()), info);
-                }
-            });
-            if !more && at.next_db(ctx) {
-                step.wrapped = true;
-                break;
-            }
-        }
-        step
+        at.walk(ctx, server, max, &mut |db, name, value| {
+            each(&KeyRef::new(db, name), info_of(value, clock));
+        })
     }
 
     fn rewind(&mut self, id: CursorId, db: Option<DbIndex>) {
