@@ -9,6 +9,7 @@
 #   make bench, make bench-pool   the pool beside jemalloc, mimalloc and the C library: how fast,
 #                how tight
 #   make test-numa  the tests on real NUMA nodes, in a Linux guest
+#   make test-soundness  memory, watched: random operations, loom, sanitizer, valgrind
 #   make demo    replay a request trace and watch hot keys come near (TRACE=<file>, RATE=, ...)
 #
 # Everything that is made lies under target/; nothing else is written, nothing is installed.
@@ -22,7 +23,7 @@ export REDIS_SERVER PORT ARGS
 
 .DEFAULT_GOAL := help
 .PHONY: help build module redis run demo bench-strings bench bench-pool bench-compaction test test-rust test-tools test-server \
-	test-numa tidy lint clean
+	test-numa test-soundness tidy lint clean
 
 help:
 	@echo 'make run          build what is missing, start Redis with the module (PORT= ARGS= REDIS_SERVER=)'
@@ -32,6 +33,7 @@ help:
 	@echo 'make test-tools   the tests of the demo and of the test runner only'
 	@echo 'make test-server  the server tests only      (UNITS="<file> ..." as in module-tests/tests.list)'
 	@echo 'make test-numa    tests on real nodes, in a Linux guest (ONLY="<part of a test name>")'
+	@echo 'make test-soundness  millions of operations, loom, AddressSanitizer, valgrind'
 	@echo 'make demo         hot keys coming near, drawn  (TRACE= RATE= DEMO_REQUESTS=; see module-tests/demo)'
 	@echo 'make bench-strings NUMA.GET and NUMA.SET against the stock ones (ROUNDS= SIZES= CALLGRIND=1)'
 	@echo 'make bench        the pool beside jemalloc, mimalloc and glibc: speed  (ROUNDS=)'
@@ -94,6 +96,10 @@ test-server: build
 # Fetches QEMU and a kernel as Debian packages; ends with "N passed, N failed[, N skipped]".
 test-numa: build
 	@python3 module-tests/guest/run $(if $(ONLY),--only '$(ONLY)')
+
+# Needs valgrind; ends with "N passed, N failed".
+test-soundness: build
+	@exec python3 -B $(TOOLS)/soundness.py
 
 lint:
 	@sh $(TOOLS)/need cargo cc python3 pip rustfmt clippy

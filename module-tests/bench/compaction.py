@@ -45,12 +45,37 @@ class Client:
             if not line or line.startswith(b"-"):
                 sys.exit(f"redis-numa: the server answered {line!r}")
 
-    def memory(self):
-        """used_memory and resident bytes."""
-        self.connection.sendall(b"*2\r\n$4\r\ninfo\r\n$6\r\nmemory\r\n")
+    def ask(self, commands):
+        """The same for commands that may answer anything."""
+        for words in commands:
+            self.send([words])
+            self.skip_rest()
+
+    def skip_rest(self):
+        """Reads on until an echo: whatever stood in between was the rest of a reply."""
+        self.connection.sendall(b"*2\r\n$4\r\necho\r\n$4\r\n\0end\r\n")
+        while self.replies.readline() != b"\0end\r\n":
+            pass
+
+    def wait(self, field, seconds=120):
+        """Until that field of the module's INFO is not 0."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if int(self.info("numa")[field]):
+                return
+            time.sleep(0.2)
+        sys.exit(f"redis-numa: {field} stayed 0")
+
+    def info(self, section):
+        self.connection.sendall(b"*2\r\n$4\r\ninfo\r\n$%d\r\n%s\r\n"
+                                % (len(section), section.encode()))
         length = int(self.replies.readline()[1:])
         lines = self.replies.read(length + 2).decode().split("\r\n")
-        fields = dict(line.split(":", 1) for line in lines if ":" in line)
+        return dict(line.split(":", 1) for line in lines if ":" in line)
+
+    def memory(self):
+        """used_memory and resident bytes."""
+        fields = self.info("memory")
         return int(fields["used_memory"]), int(fields["used_memory_rss"])
 
 

@@ -96,7 +96,7 @@ fn compact(pool: PoolHandle, held: &mut [Held]) {
 }
 
 /// Random operations against the sums of a model, with foreign threads that verify and free.
-fn random_operations(seed: u64, steps: usize) {
+fn random_operations(seed: u64, steps: usize, check_every: usize) {
     const NODES: usize = 3;
     let bench = bench(&[Bytes::mib(12), Bytes::mib(24), Bytes::mib(2048)]);
     let mut dice = Dice(seed);
@@ -146,7 +146,7 @@ fn random_operations(seed: u64, steps: usize) {
                 }
                 _ => {}
             }
-            if step % 64 == 0 {
+            if step % check_every == 0 {
                 pool.check().unwrap();
             }
         }
@@ -167,7 +167,19 @@ fn random_operations(seed: u64, steps: usize) {
 #[test]
 fn random_operations_keep_every_invariant() {
     for seed in 1..=6 {
-        random_operations(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed), 4000);
+        random_operations(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed), 4000, 64);
+    }
+}
+
+#[test]
+#[ignore = "takes a minute: make test-soundness runs it"]
+fn millions_of_random_operations_keep_every_invariant() {
+    for seed in 11..=13 {
+        random_operations(
+            0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed),
+            1_000_000,
+            1 << 14,
+        );
     }
 }
 
