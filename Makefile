@@ -8,8 +8,11 @@
 #   make bench-strings   NUMA.GET and NUMA.SET against GET and SET, interleaved on one server
 #   make bench, make bench-pool   the pool beside jemalloc, mimalloc and the C library: how fast,
 #                how tight
-#   make test-numa  the tests on real NUMA nodes, in a Linux guest
 #   make test-soundness  memory, watched: random operations, loom, sanitizer, valgrind
+#   make bench-native    what the module costs stock commands: instructions, throughput
+#   make test-numa  the tests on real NUMA nodes, in a Linux guest
+#   make bench-numa far misses a request on these nodes, by who places Redis's memory
+#   make demo-native     native keys of a stock file, tiered under Zipf and held against the oracle
 #   make demo    replay a request trace and watch hot keys come near (TRACE=<file>, RATE=, ...)
 #
 # Everything that is made lies under target/; nothing else is written, nothing is installed.
@@ -22,8 +25,9 @@ WITH_LIBCLANG := sh $(TOOLS)/with-libclang
 export REDIS_SERVER PORT ARGS
 
 .DEFAULT_GOAL := help
-.PHONY: help build module redis run demo bench-strings bench bench-pool bench-compaction test test-rust test-tools test-server \
-	test-numa test-soundness tidy lint clean
+.PHONY: help build module redis run demo demo-native bench-strings bench-native bench bench-pool \
+	bench-compaction test test-rust test-tools test-server test-numa bench-numa test-soundness \
+	tidy lint clean
 
 help:
 	@echo 'make run          build what is missing, start Redis with the module (PORT= ARGS= REDIS_SERVER=)'
@@ -34,11 +38,14 @@ help:
 	@echo 'make test-server  the server tests only      (UNITS="<file> ..." as in module-tests/tests.list)'
 	@echo 'make test-numa    tests on real nodes, in a Linux guest (ONLY="<part of a test name>")'
 	@echo 'make test-soundness  millions of operations, loom, AddressSanitizer, valgrind'
+	@echo 'make bench-numa   far misses a request, by who places the memory (ARGS="--only <row> --seed <n> ...")'
 	@echo 'make demo         hot keys coming near, drawn  (TRACE= RATE= DEMO_REQUESTS=; see module-tests/demo)'
+	@echo 'make demo-native  native keys of a stock file, against the oracle  (KEYS= NEAR= SECONDS= SEED=)'
 	@echo 'make bench-strings NUMA.GET and NUMA.SET against the stock ones (ROUNDS= SIZES= CALLGRIND=1)'
 	@echo 'make bench        the pool beside jemalloc, mimalloc and glibc: speed  (ROUNDS=)'
 	@echo 'make bench-pool   the same: resident and live bytes'
 	@echo 'make bench-compaction  memory of a server that lost a random half of its NUMA strings'
+	@echo 'make bench-native  what the module costs stock commands (WHAT= MODE= ROUNDS=; needs valgrind)'
 	@echo 'make lint         formatting and clippy, warnings are errors'
 	@echo 'make tidy         format the code, then run the checks of src/tidy.rs'
 	@echo 'make clean        remove target/'
@@ -60,6 +67,9 @@ run: build
 demo: build
 	@exec python3 module-tests/demo/demo.py
 
+demo-native: build
+	@exec python3 module-tests/demo/native.py
+
 bench-strings: build
 	@exec python3 module-tests/bench/strings.py
 
@@ -74,6 +84,9 @@ bench-pool: redis
 
 bench-compaction: build
 	@exec python3 -B module-tests/bench/compaction.py
+
+bench-native: build
+	@exec python3 module-tests/bench/native.py
 
 test:
 	@sh $(TOOLS)/need cargo cc make python3 pip tclsh
@@ -100,6 +113,10 @@ test-numa: build
 # Needs valgrind; ends with "N passed, N failed".
 test-soundness: build
 	@exec python3 -B $(TOOLS)/soundness.py
+
+# Boots the same guest once a row; needs what test-numa needs.
+bench-numa: build
+	@python3 module-tests/guest/table $(ARGS)
 
 lint:
 	@sh $(TOOLS)/need cargo cc python3 pip rustfmt clippy

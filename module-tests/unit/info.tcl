@@ -47,7 +47,8 @@ tags {info} {
         }
 
         test {values are numbers but for the few that are words, and hold no colon} {
-            set words {numa_degraded_reason numa_policy numa_native_plane numa_charge}
+            set words {numa_degraded_reason numa_policy numa_native_plane numa_charge
+                numa_native_reason}
             foreach {name value} [section [r info numa]] {
                 if {[string first : $value] >= 0} {fail "$name holds a colon: $value"}
                 if {$value eq {}} {fail "$name is empty"}

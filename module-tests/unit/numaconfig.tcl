@@ -310,7 +310,7 @@ tags {numaconfig} {
 
         test {SET: what this version does not do is refused, not pretended} {
             foreach {name value} {
-                native_keys manage native_keys observe transparent_types all
+                transparent_types all
                 transparent_types string
             } {
                 assert_error "ERR $name takes only * in this version*" {

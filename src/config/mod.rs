@@ -483,8 +483,8 @@ mod tests {
     fn only_the_default_is_taken_where_the_behaviour_is_missing() {
         let cases = [
             ("native_keys", "OFF", Some("off")),
-            ("native_keys", "observe", None),
-            ("native_keys", "manage", None),
+            ("native_keys", "observe", Some("observe")),
+            ("native_keys", "manage", Some("manage")),
             ("transparent_types", "none", Some("none")),
             ("transparent_types", "all", None),
             ("transparent_types", "string,hash", None),
@@ -517,7 +517,7 @@ mod tests {
         ];
         assert_eq!(rows[..expected.len()], expected);
         assert_eq!(rows.len(), TABLE.len() + 2);
-        let inactive = "native_keys,transparent_types,transparent_acl_accepted,\
+        let inactive = "transparent_types,transparent_acl_accepted,\
                         composite_lru_bandwidth_threshold";
         assert_eq!(
             rows.last(),

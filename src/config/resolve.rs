@@ -500,8 +500,8 @@ pub(super) mod tests {
                 "line 1: numa-config-file can only be a load argument",
             ),
             (
-                "numa-native-keys manage",
-                "line 1: numa-native-keys takes only off",
+                "numa-transparent-types all",
+                "line 1: numa-transparent-types takes only none",
             ),
             (
                 "numa-watermark-low 97",
@@ -676,9 +676,10 @@ pub(super) mod tests {
                 "simulate can only be set when the module is loaded (numa-simulate)",
             ),
             (
-                "native_keys",
-                &["manage"],
-                "native_keys takes only off in this version: native keys are not placed yet",
+                "transparent_types",
+                &["all"],
+                "transparent_types takes only none in this version: clients' plain commands do \
+                 not act on NUMA types yet",
             ),
         ];
         let (mut config, mut origins) = loaded("", "").unwrap();

@@ -351,8 +351,7 @@ pub static TABLE: &[Param] = &[
             text: |config| config.native_keys.name().to_owned(),
             expected: "one of off, observe, manage",
         },
-    )
-    .effect(Effect::DefaultOnly("native keys are not placed yet")),
+    ),
     Param::new(
         "transparent_types",
         "stock types whose plain commands act on NUMA types",

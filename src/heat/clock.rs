@@ -107,6 +107,11 @@ impl Clock {
         self.requests = self.requests.wrapping_add(1);
     }
 
+    /// Counts many of them.
+    pub fn count_requests(&mut self, many: u64) {
+        self.requests = self.requests.wrapping_add(many);
+    }
+
     /// How many keys there are; sets how many requests end an era.
     pub fn set_keys(&mut self, keys: u64) {
         self.era_requests = keys.max(1).saturating_mul(ERA_REQUESTS_PER_KEY);
@@ -139,7 +144,9 @@ impl Clock {
         self.era_log2_256 - log2_256(age.saturating_add(1))
     }
 
-    fn era_start(&self) -> u32 {
+    /// The tick at which the running era began.
+    #[must_use]
+    pub fn era_start(&self) -> u32 {
         if self.eras == 0 {
             return 0;
         }

@@ -44,11 +44,17 @@
 mod clock;
 mod counter;
 mod dice;
+mod key_hash;
 mod level;
+mod sketch;
+mod watch;
 
 pub use crate::ids::Level;
 pub use clock::{Clock, TICK_MS};
 pub use dice::Dice;
+pub use key_hash::KeyHasher;
+pub use sketch::{Guess, Sketch};
+pub use watch::{Watch, NOTED_MAX};
 
 /// How hot a value is, for comparison: one more octave (256) is twice the expected accesses.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]

@@ -128,6 +128,49 @@ pub(super) unsafe fn discard(base: NonNull<u8>, len: usize) {
     }
 }
 
+/// Address space of `len` bytes (whole OS pages) that nothing may touch yet; nothing where the
+/// kernel has none. It costs no memory, whatever the kernel's accounting.
+pub(super) fn reserve_space(len: usize) -> Option<NonNull<u8>> {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    let (anywhere, protection) = (ptr::null_mut(), libc::PROT_NONE);
+    // SAFETY: an anonymous mapping at an address of the kernel's choosing touches nothing of ours.
+    let address = unsafe { libc::mmap(anywhere, len, protection, flags, -1, 0) };
+    if address == libc::MAP_FAILED {
+        return None;
+    }
+    NonNull::new(address.cast())
+}
+
+/// Memory on no node in particular, aligned to `align` (a power of two); nothing where the kernel
+/// has none. A few system calls and nothing else: no lock, no allocation, any thread.
+#[must_use]
+pub fn unbound(len: usize, align: usize) -> Option<NonNull<u8>> {
+    reserve(len, align)
+}
+
+/// Makes a piece of reserved address space usable; false where the kernel refuses. A system call
+/// and nothing else: no lock, no allocation, any thread.
+///
+/// # Safety
+/// * the range is whole OS pages of what [`Machine::reserve`] gave out.
+#[must_use]
+pub unsafe fn open_space(base: NonNull<u8>, len: usize) -> bool {
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: the caller's duty; making memory usable takes nothing from anyone.
+    unsafe { libc::mprotect(base.as_ptr().cast(), len, protection) == 0 }
+}
+
+/// Gives the OS pages of opened address space back; it stays open and reads as zero. A system call
+/// and nothing else: no lock, no allocation, any thread.
+///
+/// # Safety
+/// * the range is whole OS pages of what [`Machine::reserve`] gave out;
+/// * nobody counts on its bytes.
+pub unsafe fn empty_space(base: NonNull<u8>, len: usize) {
+    // SAFETY: the caller's duties include discard's.
+    unsafe { discard(base, len) };
+}
+
 /// Asks the kernel to prefer `node` for OS pages of the range that are not there yet.
 fn bind(base: NonNull<u8>, len: usize, node: NodeId) -> io::Result<()> {
     let mask: u64 = 1 << node.index();
@@ -423,6 +466,23 @@ impl Machine for LinuxMachine {
             // once, and its one owner gave it up by handing it over.
             unsafe { release(mapping.base, mapping.len.as_usize()) };
         }
+    }
+
+    fn reserve(&self, len: Bytes, node: NodeId) -> Result<Mapping, MapError> {
+        let usable = self.topology.node(node).is_some_and(|info| info.allowed);
+        if !usable {
+            return Err(MapError::NodeUnavailable(node));
+        }
+        let bytes = whole_pages(len).ok_or(MapError::OutOfMemory)?;
+        let base = reserve_space(bytes).ok_or(MapError::OutOfMemory)?;
+        if let Err(error) = self.bind_if_possible(base, bytes, node) {
+            // SAFETY: reserved above, and its address has gone nowhere else.
+            unsafe { release(base, bytes) };
+            return Err(error);
+        }
+        name_range(base, bytes, &format!("redis-numa native {node}"));
+        let len = Bytes::from(bytes);
+        Ok(Mapping { base, len, node })
     }
 
     fn discard(&self, mapping: &Mapping, range: Range<usize>) {

@@ -13,6 +13,7 @@
 //! topology    what does not change                 tiers       ranking nodes
 //! residency   where bytes really are               ledger      what was given out
 //! degraded    causes and cures in one line         home        the main thread's node
+//! spaces      address space of the server's arenas on made-up nodes
 //! ```
 
 mod cgroup;
@@ -26,6 +27,7 @@ mod ledger;
 pub mod linux;
 mod residency;
 pub mod simulated;
+mod spaces;
 mod sysfs;
 mod tiers;
 pub mod topology;
@@ -35,7 +37,7 @@ use std::fmt;
 use std::ptr::NonNull;
 
 pub use home::{HomeChoice, HomeTracker};
-pub use linux::{os_page, LinuxMachine};
+pub use linux::{empty_space, open_space, os_page, unbound, LinuxMachine};
 pub use simulated::{SimNode, SimulatedMachine};
 pub use topology::{NodeInfo, Topology};
 
@@ -100,6 +102,20 @@ pub trait Machine: Send + Sync {
 
     /// Gives the address space back.
     fn unmap(&self, mapping: Mapping);
+
+    /// Reserves `len` bytes of address space for good, preferring `node`, none of it usable before
+    /// [`open_space`]: what an allocator that calls us from any thread is given to carve up, since
+    /// address space by the piece would need books, and books a lock.
+    ///
+    /// # Errors
+    /// [`MapError`] where the kernel refuses, or the machine does not do it.
+    fn reserve(&self, _len: Bytes, _node: NodeId) -> Result<Mapping, MapError> {
+        Err(MapError::OutOfMemory)
+    }
+
+    /// Hears how many bytes of the reserved space of a node are in use now; a real machine asks the
+    /// kernel.
+    fn note_held(&self, _node: NodeId, _held: Bytes) {}
 
     /// Gives the OS pages of `range` (byte offsets into the mapping, OS-page aligned) back while
     /// the address space stays; they read as zero afterwards.

@@ -18,6 +18,7 @@
 
 use super::ledger::Ledger;
 use super::linux;
+use super::spaces::Spaces;
 use super::topology::{NodeInfo, Topology, DISTANCE_LOCAL};
 use super::{tiers, Machine, MapError, Mapping, Residency};
 use crate::ids::{Bytes, NodeId};
@@ -48,6 +49,8 @@ pub struct SimulatedMachine {
     /// The node that owns the real CPUs.
     first: NodeId,
     ledger: Mutex<Ledger>,
+    /// What the arenas of the server carve up.
+    spaces: Mutex<Spaces>,
 }
 
 impl SimulatedMachine {
@@ -65,11 +68,16 @@ impl SimulatedMachine {
             topology,
             first,
             ledger: Mutex::default(),
+            spaces: Mutex::default(),
         })
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn spaces(&self) -> MutexGuard<'_, Spaces> {
+        self.spaces.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -194,16 +202,33 @@ impl Machine for SimulatedMachine {
         unsafe { memory::discard(base, pages.len()) };
     }
 
+    fn reserve(&self, len: Bytes, node: NodeId) -> Result<Mapping, MapError> {
+        let info = self.topology.node(node);
+        info.ok_or(MapError::NodeUnavailable(node))?;
+        let bytes = linux::whole_pages(len).ok_or(MapError::OutOfMemory)?;
+        let base = memory::reserve(bytes, node).ok_or(MapError::OutOfMemory)?;
+        let len = Bytes::from(bytes);
+        let mapping = Mapping { base, len, node };
+        self.spaces().enter(&mapping);
+        Ok(mapping)
+    }
+
+    fn note_held(&self, node: NodeId, held: Bytes) {
+        self.spaces().note_held(node, held);
+    }
+
     fn room(&self, node: NodeId) -> Bytes {
         let capacity = self.topology.node(node).map(|info| info.capacity);
-        capacity.unwrap_or(Bytes::ZERO) - self.ledger().mapped(node)
+        let used = self.ledger().mapped(node) + self.spaces().held(node);
+        capacity.unwrap_or(Bytes::ZERO) - used
     }
 
     fn residency(&self, pages: &[usize], answers: &mut [Residency]) {
-        let ledger = self.ledger();
+        let (ledger, spaces) = (self.ledger(), self.spaces());
         for (answer, &page) in answers.iter_mut().zip(pages) {
             *answer = ledger
                 .node_of(page)
+                .or_else(|| spaces.node_of(page))
                 .map_or(Residency::Absent, Residency::On);
         }
     }
@@ -221,6 +246,11 @@ impl Machine for SimulatedMachine {
             if let Some((_, total)) = totals.iter_mut().find(|(id, _)| *id == node) {
                 *total += touched;
             }
+        }
+        for (id, total) in &mut totals {
+            let held = self.spaces().held(*id);
+            rest -= held;
+            *total += held;
         }
         if let Some((_, total)) = totals.iter_mut().find(|(id, _)| *id == self.first) {
             *total += rest;
@@ -251,6 +281,12 @@ mod memory {
     use std::ptr::NonNull;
 
     pub(super) use linux::discard;
+
+    pub(super) fn reserve(len: usize, node: NodeId) -> Option<NonNull<u8>> {
+        let base = linux::reserve_space(len)?;
+        linux::name_range(base, len, &format!("redis-numa simulated native {node}"));
+        Some(base)
+    }
 
     pub(super) fn cpus() -> Vec<usize> {
         sysfs::online_cpus(Path::new("/"))
@@ -315,6 +351,11 @@ mod memory {
 
     pub(super) fn cpus() -> Vec<usize> {
         vec![0, 1]
+    }
+
+    /// No address space without memory here.
+    pub(super) fn reserve(_: usize, _: NodeId) -> Option<NonNull<u8>> {
+        None
     }
 
     pub(super) fn take(len: usize, align: usize, _: NodeId) -> Option<NonNull<u8>> {

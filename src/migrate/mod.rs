@@ -9,6 +9,7 @@
 //! because a plan that is data can be shown (`NUMA PLAN`), counted, cut short and tested, where a
 //! decision that moves as it goes can only be believed.
 
+pub mod far_set;
 pub mod glob;
 pub mod mover;
 pub mod pass;
@@ -20,6 +21,7 @@ mod fake;
 use crate::heat::Score;
 use crate::ids::{Bytes, DbIndex, Level, NodeId};
 
+pub use far_set::FarSet;
 pub use mover::{carry_out, Report};
 pub use pass::{Background, Pass, Task};
 pub use stats::MoveStats;
@@ -119,6 +121,29 @@ pub struct KeyInfo {
     pub plane: Plane,
 }
 
+/// Why a native value stays where it is, whoever asks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stays {
+    /// A number, kept in the object itself.
+    NoBlock,
+    /// A move would hold the server for too long.
+    TooBig,
+    /// More than its key points to it.
+    Shared,
+}
+
+impl Stays {
+    /// The reason, as it stands in a reply.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::NoBlock => "A number has no block of its own to move",
+            Self::TooBig => "The value is too big to be moved within a millisecond",
+            Self::Shared => "The value is shared just now",
+        }
+    }
+}
+
 /// How the move of one key ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
@@ -137,6 +162,8 @@ pub enum Outcome {
     NoRoom,
     /// A value of this type cannot be moved.
     Unsupported,
+    /// It is as it is, and stays.
+    Stays(Stays),
     /// It cannot be moved just now: a child of the server runs, or it is being moved already.
     Busy,
 }
@@ -169,6 +196,10 @@ pub trait Keyspace {
     /// Moves a key's bytes. No client can tell that it happened: no event, no change of TTL,
     /// heat, LRU, nothing in the replication stream.
     fn relocate(&mut self, key: &KeyRef, to: NodeId) -> Outcome;
+
+    /// Hears which moves come next, in this order unless the budget ends them, so that it may do
+    /// together what each would do again; none, when no more come.
+    fn expect(&mut self, _moves: &[&Move], _budget: &Budget) {}
 
     /// Turns a NUMA value into the native one of the same content, TTL kept.
     fn release(&mut self, key: &KeyRef) -> Outcome;

@@ -12,6 +12,10 @@
 
 use super::{Budget, Keyspace, Move, MoveStats, Outcome};
 use crate::ids::Bytes;
+use std::collections::VecDeque;
+
+/// Moves that a keyspace is told of ahead.
+const EXPECTED_MAX: usize = 32;
 
 /// What became of a plan.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -55,7 +59,7 @@ impl Report {
                 self.failed += 1;
                 self.no_room += 1;
             }
-            Outcome::Unsupported | Outcome::Busy => self.failed += 1,
+            Outcome::Unsupported | Outcome::Stays(_) | Outcome::Busy => self.failed += 1,
         }
     }
 }
@@ -69,11 +73,17 @@ pub fn carry_out(
     stats: &mut MoveStats,
 ) -> Report {
     let mut report = Report::default();
-    let mut moves = moves.into_iter();
+    let (mut moves, mut expected) = (VecDeque::from(moves), 0);
     let start_us = clock();
     let mut last_us = start_us;
     while !budget.is_exhausted() {
-        let Some(next) = moves.next() else { break };
+        if expected == 0 {
+            expected = moves.len().min(EXPECTED_MAX);
+            let ahead: Vec<_> = moves.iter().take(expected).collect();
+            keyspace.expect(&ahead, budget);
+        }
+        let Some(next) = moves.pop_front() else { break };
+        expected -= 1;
         stats.begin();
         let outcome = keyspace.relocate(&next.key, next.to);
         stats.end(next.why, outcome);
@@ -85,8 +95,9 @@ pub fn carry_out(
         budget.spend_time(now_us.saturating_sub(last_us));
         last_us = now_us;
     }
+    keyspace.expect(&[], budget);
     report.spent_us = last_us.saturating_sub(start_us);
-    report.rest = moves.collect();
+    report.rest = moves.into();
     stats.measure(report.moved, report.bytes, report.spent_us);
     report
 }

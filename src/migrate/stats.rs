@@ -65,7 +65,7 @@ impl MoveStats {
                 self.no_room += 1;
                 self.fail();
             }
-            Outcome::Unsupported | Outcome::Busy => self.fail(),
+            Outcome::Unsupported | Outcome::Stays(_) | Outcome::Busy => self.fail(),
         }
     }
 

@@ -215,7 +215,8 @@ impl Chain {
 /// Every order in which two threads and the owner can meet: `make test-soundness` runs this with
 /// `--cfg loom`. Links are cells that loom watches, so that a missing acquire or release shows as
 /// the race that it is.
-#[cfg(all(test, loom))]
+#[cfg(test)]
+#[cfg(loom)]
 mod model {
     use super::super::class::SizeClass;
     use super::*;
@@ -326,7 +327,8 @@ mod model {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::super::class::SizeClass;
     use super::*;

@@ -319,14 +319,15 @@ fn functions(allocator: &str) -> Option<(RawMalloc, RawFree)> {
     Some((malloc, free))
 }
 
-fn symbol(name: &CStr) -> Option<*mut c_void> {
+/// Where the process has something of that name; nothing where it has not.
+pub(super) fn symbol(name: &CStr) -> Option<*mut c_void> {
     // SAFETY: a C string, and a handle that the C library defines.
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
     (!found.is_null()).then_some(found)
 }
 
 /// Where the library that holds a symbol was loaded.
-fn library_of(address: *mut c_void) -> Option<usize> {
+pub(super) fn library_of(address: *mut c_void) -> Option<usize> {
     let mut info = libc::Dl_info {
         dli_fname: std::ptr::null(),
         dli_fbase: std::ptr::null_mut(),

@@ -17,16 +17,19 @@
 //! which that is still so, or which a command asked for, is followed by another only after
 //! [`PAUSE_MS`], unless it has moved something.
 //!
+//! Only strings are made anew; a block of a list, hash or set that lies in such a slab keeps it.
+//!
 //! Rejected: moving along with the strategies' walk, which looks at 64 keys a tick and takes
 //! minutes, and an index from blocks to keys, which every command would have to keep in step.
 
+use super::numa_key::AnyKey;
 use super::raw::{Ctx, Mode};
-use super::reach::DbCursor;
+use super::reach::{string_address, DbCursor};
 use super::server::Server;
-use super::string_key::StringKey;
 use crate::ids::Bytes;
-use crate::migrate::{Budget, KeyRef};
+use crate::migrate::{Budget, KeyRef, Kind};
 use crate::pool::Turn;
+use crate::value::Value;
 use std::time::Instant;
 
 /// Of the bytes held, the share that must not be live before this begins by itself.
@@ -139,13 +142,11 @@ impl Compactor {
 
     fn walk(&mut self, ctx: Ctx<'_>, server: &'static Server, left: &mut Budget, now_ms: u64) {
         let mut keys = Vec::new();
-        let step = self
-            .cursor
-            .walk(ctx, server, SLICE_KEYS, &mut |db, name, value| {
-                if server.pool.is_leaving(value.addr()) {
-                    keys.push(KeyRef::new(db, name));
-                }
-            });
+        let step = self.cursor.walk(ctx, SLICE_KEYS, &mut |db, name, key| {
+            if string_address(server, key).is_some_and(|addr| server.pool.is_leaving(addr)) {
+                keys.push(KeyRef::new(db, name.bytes()));
+            }
+        });
         for key in keys {
             if let Some(bytes) = make_anew(ctx, server, &key) {
                 left.bytes -= bytes;
@@ -174,10 +175,17 @@ fn make_anew(ctx: Ctx<'_>, server: &'static Server, key: &KeyRef) -> Option<Byte
         return None;
     }
     let name = ctx.string(&key.name)?;
-    let open = StringKey::open(server, ctx, name.name(), Mode::Quiet);
-    let (addr, node) = open.look(|value| (value.addr(), value.node()))?;
-    if !server.pool.is_leaving(addr) {
+    let open = AnyKey::open(server, ctx, name.name(), Mode::Quiet);
+    let place = |value: &dyn Value| {
+        value
+            .root()
+            .block()
+            .map(|block| (block.addr(), block.node()))
+    };
+    let (addr, node) = open.look(place)??;
+    if open.numa_kind() != Some(Kind::String) || !server.pool.is_leaving(addr) {
         return None;
     }
-    open.relocate(node)?.ok().map(Bytes::from)
+    let step = open.relocate(node, usize::MAX)?.ok()?;
+    Some(Bytes::from(step.bytes))
 }

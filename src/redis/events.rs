@@ -3,12 +3,17 @@
 //! Values carry their heat, so no event is needed to keep that in step. What names keys from the
 //! outside (the ring of hot far keys, the walk's place) is forgotten when names change meaning.
 
-use super::raw::{Ctx, Name};
+use super::raw::{Ctx, FilterWords, Name};
 use super::server::server;
 use redis_module::raw;
 
 /// Keyspace events that make a name mean another key.
 const RENAMING: [&[u8]; 4] = [b"rename_from", b"rename_to", b"move_from", b"move_to"];
+
+/// Classes of keyspace events: keys that go or change their names.
+const KEYSPACE_CLASSES: i32 = raw::REDISMODULE_NOTIFY_GENERIC
+    | raw::REDISMODULE_NOTIFY_EXPIRED
+    | raw::REDISMODULE_NOTIFY_EVICTED;
 
 /// Subscribes to everything that is handled here.
 pub(crate) fn subscribe(ctx: Ctx<'_>) -> bool {
@@ -20,7 +25,7 @@ pub(crate) fn subscribe(ctx: Ctx<'_>) -> bool {
         raw::REDISMODULE_EVENT_FORK_CHILD,
     ];
     events.into_iter().all(|id| ctx.subscribe_server_event(id))
-        && ctx.subscribe_keyspace_events(raw::REDISMODULE_NOTIFY_GENERIC)
+        && ctx.subscribe_keyspace_events(KEYSPACE_CLASSES)
 }
 
 /// A server event.
@@ -41,15 +46,32 @@ pub(crate) fn server_event(ctx: Ctx<'_>, id: u64, _subevent: u64) {
         _ => {
             server.pulse.with(|pulse| pulse.forget());
             server.works.with(|works| works.keyspace_changed());
+            if let Some(native) = server.native.get() {
+                native.walk_again();
+                native.sweep();
+            }
         }
     }
 }
 
 /// A keyspace event.
-pub(crate) fn keyspace_event(_ctx: Ctx<'_>, event: &[u8], _key: Name<'_>) {
+pub(crate) fn keyspace_event(_ctx: Ctx<'_>, event: &[u8], key: Name<'_>) {
+    let Some(server) = server() else {
+        return;
+    };
     if RENAMING.contains(&event) {
-        if let Some(server) = server() {
-            server.pulse.with(|pulse| pulse.forget());
+        server.pulse.with(|pulse| pulse.forget());
+    }
+    if let Some(native) = server.native.get() {
+        native.heard(event, key.bytes());
+    }
+}
+
+/// A command is about to be looked up.
+pub(crate) fn command(words: FilterWords<'_>) {
+    if let Some(server) = server() {
+        if let Some(native) = server.native.get() {
+            native.passes(server, words);
         }
     }
 }

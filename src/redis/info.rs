@@ -1,6 +1,7 @@
 //! The module's section of INFO: flat, numeric where it can be, each name once.
 
 use super::guard::panics_caught;
+use super::native::Native;
 use super::process_bytes;
 use super::raw::Report;
 use super::server::{server, Server};
@@ -40,10 +41,13 @@ pub(crate) fn fields(server: &'static Server) -> Vec<Field> {
         heat_fields(server, works, &mut out);
         move_fields(works, &mut out);
     });
+    native_fields(server, &mut out);
     let rejected = server.rejected_payloads.load(Ordering::Relaxed);
     out.extend([
-        text("native_plane", "off"),
-        number("far_keys", far_keys(server)),
+        number(
+            "far_keys",
+            far_keys(server) + server.native.get().map_or(0, Native::far_keys),
+        ),
         number(
             "drift_bytes",
             server.verifier.with(|v| v.drift().0).unwrap_or(0),
@@ -201,4 +205,20 @@ fn far_keys(server: &'static Server) -> u64 {
         .filter(|id| *id != home)
         .map(blocks)
         .sum()
+}
+
+fn native_fields(server: &'static Server, out: &mut Vec<Field>) {
+    let native = server.native.get();
+    let count = |of: fn(&Native) -> u64| native.map_or(0, of);
+    let refused = server.native.refused().unwrap_or("none");
+    let word = if native.is_some() { "on" } else { "off" };
+    out.extend([
+        text("native_plane", word),
+        text("native_reason", refused.replace(':', ",")),
+        number("native_keys", count(Native::keys)),
+        number("native_far_bytes", count(|native| native.held_in_all().0)),
+        number("native_outside_bytes", count(|native| native.outside().0)),
+        number("native_accesses", count(Native::accesses)),
+        number("native_unsettled", count(Native::unsettled)),
+    ]);
 }

@@ -6,8 +6,8 @@
 use super::charge::CHARGE;
 use super::raw::{missing_function, Ctx, LogLevel};
 use super::server::{Parts, Server, Settings};
-use super::string_type;
-use crate::config::{read_file, Config};
+use super::types::Handles;
+use crate::config::{read_file, Config, NativeKeys};
 use crate::ids::{Bytes, NodeId};
 use crate::machine::{cpulist, LinuxMachine, Machine, SimulatedMachine};
 use crate::pool::PoolHandle;
@@ -38,7 +38,7 @@ pub(crate) fn prepare(
         .server_info(c"memory", c"mem_allocator")
         .unwrap_or_default();
     let charge_way = CHARGE.choose(&allocator);
-    let string_kind = string_type::register(ctx)?;
+    let types = Handles::register(ctx)?;
     register_commands(ctx)
         .map_err(|name| format!("the server refused the command {name}: is it taken?"))?;
     let parts = Parts {
@@ -46,7 +46,7 @@ pub(crate) fn prepare(
         pool: PoolHandle::new(machine, &CHARGE),
         settings: Settings { config, origins },
         charge_way,
-        string_kind,
+        types,
         server_cpus: server_cpus(ctx),
     };
     Server::install(parts).map_err(str::to_owned)
@@ -106,10 +106,27 @@ pub(crate) fn announce(ctx: Ctx<'_>, server: &Server) {
     if let Some(reason) = machine.degraded() {
         ctx.log(LogLevel::Warning, &format!("degraded: {reason}"));
     }
+    start_native(ctx, server, &config);
     if !config.enabled {
         ctx.log(
             LogLevel::Warning,
             "numa-enabled no: commands are served, nothing is placed",
         );
     }
+}
+
+/// Switches the native plane on where it is wanted, and says what came of it.
+pub(crate) fn start_native(ctx: Ctx<'_>, server: &Server, config: &Config) {
+    if config.native_keys == NativeKeys::Off || server.native.was_tried() {
+        return;
+    }
+    let line = match server.native.start(ctx, server.machine, server.home()) {
+        Ok(native) => format!(
+            "native keys: numa-native-keys {}, node {} is where the server allocates",
+            config.native_keys.name(),
+            native.birth()
+        ),
+        Err(reason) => format!("native keys are left alone: {reason}"),
+    };
+    ctx.log(LogLevel::Notice, &line);
 }

@@ -5,20 +5,24 @@
 //! is replicated. While the server's cursor is inside a bucket no key is changed: a scan only
 //! looks, moves come after it.
 
+use super::native::Native;
+use super::numa_key::AnyKey;
 use super::raw::{thread_cpu_ns, Ctx, Key, KeyKind, Mode, Name, ServerCursor};
 use super::server::Server;
-use super::string_key::{Holds, StringKey};
+use super::slices::{Slices, SLICE_BYTES};
 use super::survey::Survey;
-use crate::config::Config;
+use super::types::with_any;
+use crate::config::{Config, NativeKeys};
 use crate::heat::Clock;
 use crate::ids::{Bytes, DbIndex, NodeId};
 use crate::machine::os_page;
 use crate::migrate::{
-    carry_out, Budget, CursorId, KeyInfo, KeyRef, Keyspace, Kind, MoveStats, Outcome, Plane,
+    carry_out, Budget, CursorId, KeyInfo, KeyRef, Keyspace, Kind, Move, MoveStats, Outcome, Plane,
     Report, ScanStep, Usage,
 };
+use crate::pool::{Block, OutOfMemory};
 use crate::strategy::{Engine, Params, Plan, View};
-use crate::value::{raw, NumaString};
+use crate::value::Value;
 use std::time::Instant;
 
 /// Empty buckets that a scan may step over for each key it was asked for.
@@ -42,13 +46,12 @@ pub(crate) struct DbCursor {
 }
 
 impl DbCursor {
-    /// Goes on for about `max` keys, showing the NUMA strings among them; `each` changes no key.
+    /// Goes on for about `max` keys; `each` changes none.
     pub(crate) fn walk(
         &mut self,
         ctx: Ctx<'_>,
-        server: &Server,
         max: usize,
-        each: &mut dyn FnMut(DbIndex, &[u8], &NumaString),
+        each: &mut dyn FnMut(DbIndex, Name<'_>, &Key<'_>),
     ) -> ScanStep {
         if self.cursor.is_none() {
             self.cursor = ServerCursor::new();
@@ -64,7 +67,7 @@ impl DbCursor {
             };
             let more = cursor.step(ctx, &mut |name, key| {
                 step.scanned += 1;
-                with_scanned(server, &key, &mut |value| each(db, name.bytes(), value));
+                each(db, name, &key);
             });
             if !more && self.next_db(ctx) {
                 step.wrapped = true;
@@ -117,6 +120,7 @@ pub(crate) struct Reach<'c> {
     pub(crate) server: &'static Server,
     pub(crate) cursors: &'c mut Cursors,
     pub(crate) survey: &'c mut Survey,
+    pub(crate) slices: &'c mut Slices,
     pub(crate) stats: &'c mut MoveStats,
     pub(crate) config: &'c Config,
     pub(crate) started: Instant,
@@ -128,21 +132,16 @@ pub(crate) struct Reach<'c> {
 }
 
 impl Reach<'_> {
-    fn info(&self, value: &NumaString) -> KeyInfo {
-        info_of(value, &self.clock)
+    fn open<'k>(&'k self, name: Name<'k>) -> AnyKey<'k> {
+        AnyKey::open(self.server, self.ctx, name, Mode::Quiet)
     }
 
-    fn open<'k>(&'k self, name: Name<'k>) -> StringKey<'k> {
-        StringKey::open(self.server, self.ctx, name, Mode::Quiet)
-    }
-
-    fn at<R>(&self, key: &KeyRef, work: impl FnOnce(&StringKey<'_>) -> R) -> Option<R> {
+    fn at<R>(&self, key: &KeyRef, work: impl FnOnce(AnyKey<'_>) -> R) -> Option<R> {
         if !self.ctx.select_db(key.db.0) {
             return None;
         }
         let name = self.ctx.string(&key.name)?;
-        let open = self.open(name.name());
-        Some(work(&open))
+        Some(work(self.open(name.name())))
     }
 
     /// Moves a key because a user said so: a pin does not hold against its owner.
@@ -154,21 +153,117 @@ impl Reach<'_> {
         self.copy_to(key, to)
     }
 
-    /// Copies a key's value to a node, even to the one it is believed to lie on.
-    pub(crate) fn copy_to(&mut self, key: &KeyRef, to: NodeId) -> Outcome {
-        let copied = self.at(key, |open| match open.holds() {
-            Holds::Nothing => Outcome::Missing,
-            Holds::Other => Outcome::Unsupported,
-            Holds::Numa => copy(open, to),
-        });
-        copied.unwrap_or(Outcome::Missing)
+    /// Settles the native keys written since the last tick, with half of its time at most.
+    pub(crate) fn settle_native(&mut self, budget: &mut Budget) {
+        let Some(native) = self.server.native.get() else {
+            return;
+        };
+        let (begun, most_us) = (Instant::now(), budget.time_us / 2);
+        let spent_us = || begun.elapsed().as_micros() as u64;
+        let moved = native.settle(self.ctx, self.server, self.stats, &|| spent_us() < most_us);
+        budget.spend_time(spent_us());
+        budget.bytes -= moved;
     }
 
-    /// The memory of the value at a key: its first byte's address and its length.
-    pub(crate) fn memory_of(&self, key: &KeyRef) -> Option<(usize, usize)> {
+    /// What is known of a native key; nothing where there is none of that name.
+    fn native(&self, key: &KeyRef) -> Option<KeyInfo> {
+        let native = self.server.native.get()?;
+        native.look(self.ctx, key, &self.clock)
+    }
+
+    /// Hot native keys that lie far, of what commands have left: names, of any database.
+    fn native_hot(&self) -> Vec<KeyRef> {
+        let manages = self.config.native_keys == NativeKeys::Manage;
+        let Some(native) = self.server.native.get().filter(|_| manages) else {
+            return Vec::new();
+        };
+        let mut hot = Vec::new();
+        let databases = self.ctx.databases();
+        for name in native.take_hot() {
+            let keys = databases.iter().map(|db| KeyRef::new(DbIndex(*db), &name));
+            let far = |key: &KeyRef| self.native(key).is_some_and(|info| info.node != self.home);
+            hot.extend(keys.filter(far));
+        }
+        hot
+    }
+
+    /// Moves a native key; nothing where there is none of that name.
+    fn move_native(&self, key: &KeyRef, to: NodeId) -> Option<Outcome> {
+        let room = |node, bytes| self.server.has_room_for(node, bytes);
+        let native = self.server.native.get()?;
+        native.relocate(self.ctx, key, to, &room)
+    }
+
+    /// The same for a move that comes alone.
+    fn move_native_alone(&self, key: &KeyRef, to: NodeId) -> Option<Outcome> {
+        let room = |node, bytes| self.server.has_room_for(node, bytes);
+        let native = self.server.native.get()?;
+        native.relocate_alone(self.ctx, key, to, &room)
+    }
+
+    /// Copies a key's value to a node, even to the one it is believed to lie on: its first slice
+    /// now, the rest in the ticks to come.
+    pub(crate) fn copy_to(&mut self, key: &KeyRef, to: NodeId) -> Outcome {
+        if let Some(outcome) = self.move_native_alone(key, to) {
+            return outcome;
+        }
+        let moved = self.at(key, |open| match refusal(&open) {
+            Some(outcome) => (outcome, true),
+            None => copy(&open, to),
+        });
+        let (outcome, done) = moved.unwrap_or((Outcome::Missing, true));
+        if done {
+            self.slices.forget(key);
+        } else {
+            self.slices.push(key, to);
+        }
+        outcome
+    }
+
+    /// Goes on with what is under way.
+    pub(crate) fn continue_slices(&mut self, left: &mut Budget) {
+        while !left.is_exhausted() {
+            let Some((key, to)) = self.slices.pop() else {
+                break;
+            };
+            let begun = Instant::now();
+            let mut moved = Bytes::ZERO;
+            if let Outcome::Moved { bytes } = self.copy_to(&key, to) {
+                moved = bytes;
+            }
+            let spent_us = begun.elapsed().as_micros() as u64;
+            self.stats.measure(0, moved, spent_us);
+            left.spend_time(spent_us);
+            left.bytes -= moved;
+        }
+    }
+
+    /// The memory of the value at a key: each block's first byte and length.
+    pub(crate) fn memory_of(&self, key: &KeyRef) -> Option<Vec<(usize, usize)>> {
+        if let Some(native) = self.server.native.get() {
+            if let Some(memory) = native.memory_of(self.ctx, key) {
+                return Some(vec![memory]);
+            }
+        }
         self.at(key, |open| {
-            open.look(|value| span(value.addr(), value.memory()))
+            open.look(|value| {
+                let mut spans = Vec::new();
+                value.visit_blocks(&mut |block| {
+                    spans.push(span(block.addr(), block.size()));
+                    true
+                });
+                spans
+            })
         })?
+    }
+}
+
+/// Why a key cannot be moved, if it cannot.
+fn refusal(open: &AnyKey<'_>) -> Option<Outcome> {
+    match (open.kind(), open.numa_kind()) {
+        (KeyKind::Empty, _) => Some(Outcome::Missing),
+        (_, None) => Some(Outcome::Unsupported),
+        (_, Some(_)) => None,
     }
 }
 
@@ -186,7 +281,7 @@ fn span(addr: usize, size: usize) -> (usize, usize) {
 }
 
 /// What is known of a value.
-fn info_of(value: &NumaString, clock: &Clock) -> KeyInfo {
+fn info_of(value: &dyn Value, kind: Kind, clock: &Clock) -> KeyInfo {
     let heat = value.heat();
     KeyInfo {
         node: value.node(),
@@ -196,27 +291,48 @@ fn info_of(value: &NumaString, clock: &Clock) -> KeyInfo {
         idle_ms: heat.idle_ms(clock),
         accesses: heat.accesses.into(),
         pinned: value.pinned(),
-        kind: Kind::String,
+        kind,
         plane: Plane::Numa,
     }
 }
 
-/// Shows the NUMA string behind a scanned key, if there is one.
-fn with_scanned(server: &Server, key: &Key<'_>, each: &mut dyn FnMut(&NumaString)) {
-    match key.kind() {
-        KeyKind::Module(kind) if kind == server.string_kind() => {}
-        _ => return,
-    }
-    if let Some(value) = key.module_value() {
-        // SAFETY: the server's pointer of our type, live while its scan callback runs.
-        let value = unsafe { raw::borrow(value, server.pool) };
-        each(&value);
-    }
+/// What is known of the value behind a scanned key; nothing for one that is not placed.
+fn scanned_info(server: &Server, name: Name<'_>, key: &Key<'_>, clock: &Clock) -> Option<KeyInfo> {
+    let kind = match key.kind() {
+        KeyKind::Module(handle) => server.types.kind_of(handle),
+        _ => None,
+    };
+    let Some(kind) = kind else {
+        return server.native.get()?.scanned(name.bytes(), key, clock);
+    };
+    let value = key.module_value()?;
+    let info = |value: &dyn Value| info_of(value, kind, clock);
+    // SAFETY: the server's pointer of our type, live while its scan callback runs.
+    unsafe { with_any(kind, value, server.pool, info) }
+}
+
+/// Where the NUMA string behind a scanned key lies; nothing for any other key.
+pub(super) fn string_address(server: &Server, key: &Key<'_>) -> Option<usize> {
+    let kind = match key.kind() {
+        KeyKind::Module(handle) => server.types.kind_of(handle),
+        _ => None,
+    };
+    let kind = kind.filter(|kind| *kind == Kind::String)?;
+    let value = key.module_value()?;
+    let address = |value: &dyn Value| value.root().block().map(Block::addr);
+    // SAFETY: the server's pointer of our type, live while its scan callback runs.
+    unsafe { with_any(kind, value, server.pool, address) }?
 }
 
 impl Keyspace for Reach<'_> {
     fn look(&mut self, key: &KeyRef) -> Option<KeyInfo> {
-        let info = self.at(key, |open| open.look(|value| self.info(value)))?;
+        if let Some(info) = self.native(key) {
+            return Some(info);
+        }
+        let info = self.at(key, |open| {
+            let kind = open.numa_kind()?;
+            open.look(|value| info_of(value, kind, &self.clock))
+        })?;
         #[cfg(feature = "broken-mover")]
         let info = info.map(|mut info| {
             info.node = super::broken::claimed(&key.name, info.node);
@@ -226,16 +342,26 @@ impl Keyspace for Reach<'_> {
     }
 
     fn relocate(&mut self, key: &KeyRef, to: NodeId) -> Outcome {
-        let moved = self.at(key, |open| match open.holds() {
-            Holds::Nothing => Outcome::Missing,
-            Holds::Other => Outcome::Unsupported,
-            Holds::Numa => relocate(open, to),
-        });
-        moved.unwrap_or(Outcome::Missing)
+        if let Some(outcome) = self.move_native(key, to) {
+            return outcome;
+        }
+        let held_back = self.at(key, |open| refusal(&open).or_else(|| stays(&open, to)));
+        match held_back {
+            None => Outcome::Missing,
+            Some(Some(outcome)) => outcome,
+            Some(None) => self.copy_to(key, to),
+        }
+    }
+
+    fn expect(&mut self, moves: &[&Move], budget: &Budget) {
+        if let Some(native) = self.server.native.get() {
+            let room = |node, bytes| self.server.has_room_for(node, bytes);
+            native.expect(self.ctx, moves, budget.time_us, &room);
+        }
     }
 
     fn release(&mut self, key: &KeyRef) -> Outcome {
-        let released = self.at(key, |open| super::convert::to_native(self.ctx, open));
+        let released = self.at(key, |open| super::convert::to_native(self.ctx, &open));
         released.unwrap_or(Outcome::Missing)
     }
 
@@ -247,8 +373,10 @@ impl Keyspace for Reach<'_> {
     ) -> ScanStep {
         let (ctx, server, clock) = (self.ctx, self.server, &self.clock);
         let at = self.cursors.of(id);
-        at.walk(ctx, server, max, &mut |db, name, value| {
-            each(&KeyRef::new(db, name), info_of(value, clock));
+        at.walk(ctx, max, &mut |db, name, key| {
+            if let Some(info) = scanned_info(server, name, key, clock) {
+                each(&KeyRef::new(db, name.bytes()), info);
+            }
         })
     }
 
@@ -271,22 +399,38 @@ impl Keyspace for Reach<'_> {
     }
 }
 
-fn relocate(open: &StringKey<'_>, to: NodeId) -> Outcome {
+/// Why a value stays where it is, if it does.
+fn stays(open: &AnyKey<'_>, to: NodeId) -> Option<Outcome> {
     match open.look(|value| (value.node(), value.pinned())) {
-        None => Outcome::Missing,
-        Some((node, _)) if node == to => Outcome::AlreadyThere,
-        Some((_, true)) => Outcome::Pinned,
-        Some(_) => copy(open, to),
+        None => Some(Outcome::Missing),
+        Some((node, _)) if node == to => Some(Outcome::AlreadyThere),
+        Some((_, true)) => Some(Outcome::Pinned),
+        Some(_) => None,
     }
 }
 
-fn copy(open: &StringKey<'_>, to: NodeId) -> Outcome {
-    match open.relocate(to) {
-        Some(Ok(bytes)) => Outcome::Moved {
-            bytes: Bytes::from(bytes),
-        },
-        Some(Err(_)) => Outcome::NoRoom,
-        None => Outcome::Busy,
+/// Moves a slice; whether that was the last one.
+fn copy(open: &AnyKey<'_>, to: NodeId) -> (Outcome, bool) {
+    match open.relocate(to, SLICE_BYTES) {
+        Some(Ok(step)) => {
+            let bytes = Bytes::from(step.bytes);
+            (Outcome::Moved { bytes }, step.done)
+        }
+        Some(Err(OutOfMemory)) => (Outcome::NoRoom, true),
+        None => (Outcome::Busy, true),
+    }
+}
+
+/// A key as strategies see it: native ones only where they are watched, and to be moved only
+/// where they are managed.
+fn as_managed(mode: NativeKeys, info: KeyInfo) -> Option<KeyInfo> {
+    match (info.plane, mode) {
+        (Plane::Numa, _) | (Plane::Native, NativeKeys::Manage) => Some(info),
+        (Plane::Native, NativeKeys::Observe) => Some(KeyInfo {
+            pinned: true,
+            ..info
+        }),
+        (Plane::Native, NativeKeys::Off) => None,
     }
 }
 
@@ -318,34 +462,42 @@ impl View for Reach<'_> {
     }
 
     fn usage(&self, node: NodeId) -> Usage {
-        let usage = self.server.pool.usage(node);
         Usage {
-            used: usage.live,
+            used: self.server.used_on(node),
             limit: self.server.most_of(node),
         }
     }
 
     fn take_hot(&mut self, max: usize) -> Vec<KeyRef> {
-        self.server
-            .pulse
-            .with(|pulse| pulse.take_noticed(max))
-            .unwrap_or_default()
+        let noticed = self.server.pulse.with(|pulse| pulse.take_noticed(max));
+        let mut hot = noticed.unwrap_or_default();
+        hot.extend(self.native_hot());
+        hot.truncate(max);
+        hot
     }
 
     fn look(&mut self, key: &KeyRef) -> Option<KeyInfo> {
-        Keyspace::look(self, key)
+        let info = Keyspace::look(self, key)?;
+        as_managed(self.config.native_keys, info)
     }
 
     fn scan(&mut self, max: usize, each: &mut dyn FnMut(&KeyRef, KeyInfo)) -> ScanStep {
         let mut seen = Vec::new();
+        let (native, mode) = (self.server.native.get(), self.config.native_keys);
         let step = Keyspace::scan(self, CursorId::Survey, max, &mut |key, info| {
-            each(key, info);
+            if let Some(shown) = as_managed(mode, info) {
+                each(key, shown);
+            }
             seen.push(info);
+            if let (Some(native), Plane::Native) = (native, info.plane) {
+                native.met(&key.name, info.node);
+            }
         });
         seen.iter().for_each(|info| self.survey.note(info));
         self.walked = true;
         if step.wrapped {
             self.survey.finish(self.now_ms());
+            native.into_iter().for_each(Native::walked);
         }
         step
     }

@@ -6,20 +6,22 @@
 
 use super::bulk_len::BulkLen;
 use super::main_cell::MainCell;
+use super::native::NativePlane;
 use super::pulse::Pulse;
 use super::steering::Steering;
+use super::types::Handles;
 use super::verify::Verifier;
 use super::works::Works;
-use crate::config::{Config, Origins};
+use crate::config::{Config, NativeKeys, Origins};
 use crate::ids::{Bytes, NodeId};
 use crate::machine::Machine;
 use crate::migrate::Task;
 use crate::placement::{default_weight, Policy};
 use crate::pool::PoolHandle;
 use once_cell::sync::OnceCell;
-use redis_module::raw::RedisModuleType;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The configuration and where each value came from.
 pub(crate) struct Settings {
@@ -36,14 +38,19 @@ pub(crate) struct Server {
     pub(crate) steering: MainCell<Steering>,
     pub(crate) works: MainCell<Works>,
     pub(crate) verifier: MainCell<Verifier>,
+    /// Keys of the server's own types.
+    pub(crate) native: NativePlane,
     /// What each node could hold when it was asked last, once a second: mapped then and free then.
     rooms: MainCell<BTreeMap<NodeId, Bytes>>,
     /// How `used_memory` is made to follow: a word for the log and INFO.
     pub(crate) charge_way: &'static str,
-    string_kind: AtomicPtr<RedisModuleType>,
+    /// The server's handles of the NUMA types.
+    pub(crate) types: Handles,
     /// Payloads of RDB files or RESTORE that were refused.
     pub(crate) rejected_payloads: AtomicU64,
     pub(super) bulk_len: BulkLen,
+    /// Where the next call's random numbers begin.
+    dice: AtomicU64,
 }
 
 static SERVER: OnceCell<Server> = OnceCell::new();
@@ -59,7 +66,7 @@ pub(crate) struct Parts {
     pub(crate) pool: PoolHandle,
     pub(crate) settings: Settings,
     pub(crate) charge_way: &'static str,
-    pub(crate) string_kind: *mut RedisModuleType,
+    pub(crate) types: Handles,
     pub(crate) server_cpus: Vec<usize>,
 }
 
@@ -71,7 +78,7 @@ impl Server {
             pool,
             settings,
             charge_way,
-            string_kind,
+            types,
             server_cpus,
         } = parts;
         let works = Works::new(machine, &settings.config, &server_cpus);
@@ -83,12 +90,14 @@ impl Server {
             steering: MainCell::new(Steering::new(machine, pool, home, &settings.config)),
             works: MainCell::new(works),
             verifier: MainCell::new(Verifier::default()),
+            native: NativePlane::default(),
             rooms: MainCell::new(BTreeMap::new()),
             settings: MainCell::new(settings),
             charge_way,
-            string_kind: AtomicPtr::new(string_kind),
+            types,
             rejected_payloads: AtomicU64::new(0),
             bulk_len: BulkLen::new(),
+            dice: AtomicU64::new(RandomState::new().hash_one(0)),
         };
         SERVER
             .set(made)
@@ -99,9 +108,13 @@ impl Server {
         Ok(server)
     }
 
-    /// The server's handle of the NUMA string type.
-    pub(crate) fn string_kind(&self) -> *mut RedisModuleType {
-        self.string_kind.load(Ordering::Relaxed)
+    /// Dice for one call: numbers over all of `u64`, other ones for each call.
+    pub(crate) fn dice(&self) -> impl FnMut() -> u64 {
+        let mut state = mix(self.dice.fetch_add(SPLITMIX_STEP, Ordering::Relaxed));
+        move || {
+            state = state.wrapping_add(SPLITMIX_STEP);
+            mix(state)
+        }
     }
 
     /// A copy of the configuration.
@@ -116,8 +129,19 @@ impl Server {
         self.pulse.with(|pulse| pulse.apply(config));
         self.steering.with(|steering| steering.apply(config));
         self.works.with(|works| works.apply(config));
+        self.watch_native(config);
         for node in self.machine.topology().ids() {
             self.pool.set_limit(node, config.node_limit(node));
+        }
+    }
+
+    /// Says what of passing commands is of use until the next tick.
+    pub(crate) fn watch_native(&self, config: &Config) {
+        if let Some(native) = self.native.get() {
+            let watches = config.native_keys != NativeKeys::Off;
+            let manages = config.native_keys == NativeKeys::Manage;
+            let spreads = config.policy != Policy::LocalFirst || config.default_node.is_some();
+            native.set_watching(watches, manages, manages && spreads);
         }
     }
 
@@ -150,9 +174,18 @@ impl Server {
     /// Asks the machine what each node has free: files and system calls, so once a second.
     pub(crate) fn ask_rooms(&self) {
         let ids = self.machine.topology().ids();
-        let most = |id| self.pool.usage(id).mapped + self.machine.room(id);
+        ids.for_each(|id| self.machine.note_held(id, self.native.held(id)));
+        let ids = self.machine.topology().ids();
+        let most = |id| self.mapped_on(id) + self.machine.room(id);
         let asked: BTreeMap<_, _> = ids.map(|id| (id, most(id))).collect();
-        self.steering.with(|steering| steering.set_mosts(&asked));
+        // What native values take of a node or of its limit is not there for new ones.
+        let live = |id| self.pool.usage(id).live;
+        let left = |(id, most): (&NodeId, &Bytes)| {
+            let native = self.used_on(*id) - live(*id);
+            (*id, self.pool.usage(*id).limit.min(*most) - native)
+        };
+        let left = asked.iter().map(left).collect();
+        self.steering.with(|steering| steering.set_mosts(&left));
         self.rooms.with(|rooms| *rooms = asked);
     }
 
@@ -162,25 +195,58 @@ impl Server {
         self.pool.usage(node).limit.min(most.unwrap_or_default())
     }
 
+    /// Bytes of a node that values of either plane hold, those free for the next ones included.
+    fn mapped_on(&self, node: NodeId) -> Bytes {
+        self.pool.usage(node).mapped + self.native.held(node)
+    }
+
     /// Whether the machine said, when it was asked last, that a node has that much free.
     pub(crate) fn has_room(&self, node: NodeId, room: Bytes) -> bool {
         let most = self.rooms.with(|rooms| rooms.get(&node).copied()).flatten();
-        most.unwrap_or_default() >= self.pool.usage(node).mapped + room
+        most.unwrap_or_default() >= self.mapped_on(node) + room
+    }
+
+    /// Whether a node takes that many bytes more: by its limit, and by what it has free.
+    pub(crate) fn has_room_for(&self, node: NodeId, bytes: Bytes) -> bool {
+        let limit = self.pool.usage(node).limit;
+        self.used_on(node) + bytes <= limit && self.has_room(node, bytes)
+    }
+
+    /// Bytes of values of both planes on a node; of native ones where they are managed.
+    pub(crate) fn used_on(&self, node: NodeId) -> Bytes {
+        let manages = |settings: &mut Settings| settings.config.native_keys == NativeKeys::Manage;
+        let native = if self.settings.with(manages) == Some(true) {
+            self.native.used_on(node, self.pool_live())
+        } else {
+            Bytes::ZERO
+        };
+        self.pool.usage(node).live + native
+    }
+
+    fn pool_live(&self) -> Bytes {
+        let ids = self.machine.topology().ids();
+        ids.map(|id| self.pool.usage(id).live).sum()
     }
 
     /// How many keys have their heat counted.
     pub(crate) fn tracked_keys(&self) -> u64 {
-        self.machine
-            .topology()
-            .ids()
-            .map(|id| self.pool.usage(id).blocks)
-            .sum()
+        self.numa_keys() + self.native.get().map_or(0, |native| native.keys())
+    }
+
+    /// Keys of the module's types.
+    pub(crate) fn numa_keys(&self) -> u64 {
+        let ids = self.machine.topology().ids();
+        ids.map(|id| self.pool.usage(id).blocks).sum()
     }
 
     /// Bytes that watching keys costs beyond their headers.
     pub(crate) fn tracking_bytes(&self) -> u64 {
         std::mem::size_of::<Self>() as u64
             + self.pulse.with(|pulse| pulse.ring_bytes()).unwrap_or(0)
+            + self
+                .native
+                .get()
+                .map_or(0, |native| native.tracking_bytes())
     }
 
     /// Bytes that the kernel says lie on a node, of the pool's.
@@ -231,4 +297,15 @@ impl Server {
             self.pool.usage(*node).live > used.percent(percent)
         })
     }
+}
+
+/// The step of SplitMix64.
+const SPLITMIX_STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// What SplitMix64 makes of its state.
+const fn mix(state: u64) -> u64 {
+    let mut z = state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
 }

@@ -1,8 +1,8 @@
 //! What runs on the timer: the strategies, the background pass, the survey, the check of home.
 //!
 //! ```text
-//! tick -> clock -> foreign frees home -> [moves allowed?] -> runner -> pass -> compaction ->
-//! survey -> pace
+//! tick -> clock -> foreign frees home -> [moves allowed?] -> slices -> runner -> pass ->
+//! survey -> compaction
 //! ```
 //!
 //! Moves are allowed unless the module is switched off, the dataset is loading, or a child of the
@@ -11,13 +11,16 @@
 //! keys are), and works while the module is switched off, being the way to leave.
 
 use super::compact::Compactor;
+use super::native::Native;
 use super::pace::Pace;
 use super::raw::{Ctx, LogLevel};
 use super::reach::{Cursors, Reach};
 use super::server::Server;
+use super::slices::Slices;
 use super::survey::Survey;
-use crate::config::{Config, HomeSetting};
-use crate::ids::{Bytes, NodeId, SlotIndex};
+use crate::config::{Config, HomeSetting, NativeKeys};
+use crate::heat::Score;
+use crate::ids::{Bytes, Level, NodeId, SlotIndex};
 use crate::machine::{HomeChoice, HomeTracker, Machine};
 use crate::migrate::{Background, Budget, Keyspace, MoveStats, Pass, Task, Usage};
 use crate::placement::Policy;
@@ -74,6 +77,7 @@ pub(crate) struct Works {
     pub(crate) compactor: Compactor,
     pub(crate) holds: Holds,
     pub(crate) rest: Option<Rest>,
+    pub(crate) slices: Slices,
     cursors: Cursors,
     pace: Pace,
     tracker: HomeTracker,
@@ -98,6 +102,7 @@ impl Works {
             compactor: Compactor::default(),
             holds: Holds::default(),
             rest: None,
+            slices: Slices::default(),
             cursors: Cursors::default(),
             pace: Pace::new(config),
             tracker: HomeTracker::new(choice, machine.topology(), server_cpus, seen),
@@ -149,6 +154,7 @@ impl Works {
             ctx,
             server,
             cursors: &mut self.cursors,
+            slices: &mut self.slices,
             survey: &mut self.survey,
             stats: &mut self.stats,
             config,
@@ -189,11 +195,13 @@ impl Works {
             pulse.shared = shared;
         });
         server.pool.drain(DRAIN_MAX);
+        server.native.get().into_iter().for_each(Native::sweep);
         self.observe_home(ctx, server);
         if now_ms >= self.slow_due_ms {
             self.slow_due_ms = now_ms + SLOW_MS;
-            slow_looks(server);
+            slow_looks(ctx, server);
         }
+        super::load::start_native(ctx, server, &config);
         self.rest = rest(ctx, &config);
         self.end_release_on_replica(ctx);
         let mut budget = self.pace.next(passed_us);
@@ -224,6 +232,8 @@ impl Works {
     ) -> Bytes {
         let mut left = budget;
         let (mut reach, runner, background) = self.reach(ctx, server, config);
+        reach.continue_slices(&mut left);
+        reach.settle_native(&mut left);
         let moved_before = reach.stats.successful;
         let events = runner.tick(&mut reach, &mut left);
         // Half of what is left of a tick's time is kept from a fast path, so a tick that moved
@@ -243,6 +253,7 @@ impl Works {
                 .with(|verifier| verifier.step(server, VERIFY_PAGES));
         }
         server.pulse.with(|pulse| pulse.set_bar(bar));
+        tick_native(server, config, bar);
         log_events(ctx, config, events);
         self.pace.note_hunger(hungry || compacting);
         budget.bytes - left.bytes
@@ -373,9 +384,22 @@ fn rest(ctx: Ctx<'_>, config: &Config) -> Option<Rest> {
     }
 }
 
+/// Digests what commands have left, and says from which heat on a far key is wanted.
+fn tick_native(server: &'static Server, config: &Config, bar: Option<Score>) {
+    if let Some(native) = server.native.get() {
+        let manages = config.native_keys == NativeKeys::Manage;
+        let level = Level::clamped(config.composite.migrate_hotness_threshold);
+        native.tick(server, bar.filter(|_| manages), level);
+        server.watch_native(config);
+    }
+}
+
 /// What is worth a look once a second only.
-fn slow_looks(server: &'static Server) {
+fn slow_looks(ctx: Ctx<'_>, server: &'static Server) {
     server.pool.trim();
+    if let Some(native) = server.native.get() {
+        native.look_around(ctx, server.numa_keys());
+    }
     server.ask_rooms();
     let keys = server.tracked_keys();
     server.pulse.with(|pulse| pulse.clock.set_keys(keys));

@@ -4,8 +4,9 @@ use super::super::args::is;
 use super::super::{Call, Done, Fail};
 use super::expiry::{Deadline, Unit};
 use crate::ids::NodeId;
+use crate::redis::numa_key::Holds;
 use crate::redis::raw::{c_text, Event, Mode, Name};
-use crate::redis::string_key::{Holds, StringKey};
+use crate::redis::string_key::StringKey;
 
 /// Whether the key must be absent or present.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

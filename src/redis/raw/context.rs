@@ -8,6 +8,9 @@ use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::os::raw::c_void;
 
+/// Databases a server may have, as far as we look for them.
+const DATABASES_MAX: u32 = 1 << 16;
+
 /// The server's context for the length of one callback.
 #[derive(Clone, Copy)]
 pub(crate) struct Ctx<'c> {
@@ -67,6 +70,11 @@ impl ContextFlags {
         self.has(raw::REDISMODULE_CTX_FLAGS_LUA)
     }
 
+    /// The client may not be put to sleep: MULTI, a script, a master's link.
+    pub(crate) fn deny_blocking(self) -> bool {
+        self.has(raw::REDISMODULE_CTX_FLAGS_DENY_BLOCKING)
+    }
+
     /// The command came over the link to the master.
     pub(crate) fn by_master(self) -> bool {
         self.has(raw::REDISMODULE_CTX_FLAGS_REPLICATED)
@@ -103,6 +111,15 @@ impl<'c> Ctx<'c> {
             .ok()
             .and_then(|db| api!(RedisModule_SelectDb(self.ptr, db)))
             .is_some_and(|status| status == OK)
+    }
+
+    /// The databases that hold keys.
+    pub(crate) fn databases(self) -> Vec<u32> {
+        let was = self.selected_db();
+        let there = (0..DATABASES_MAX).take_while(|db| self.select_db(*db));
+        let filled = there.filter(|_| self.db_size() > 0).collect();
+        self.select_db(was);
+        filled
     }
 
     /// How many keys the selected database has.

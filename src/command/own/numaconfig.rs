@@ -1,7 +1,7 @@
 //! NUMACONFIG: the configuration, read and changed while the server runs.
 
-use super::reply::{as_list, help, pairs, Value};
-use super::{Call, Done, Fail};
+use crate::command::reply::{as_list, help, pairs, Value};
+use crate::command::{Call, Done, Fail};
 use crate::config::{read_file, render_file, replace_file, Config, Param, Shown};
 use crate::ids::NodeId;
 use crate::migrate::glob;

@@ -1,10 +1,10 @@
 //! NUMAMIGRATE: moving keys by hand. It only places: nothing is replicated, nothing is a write.
 
-use super::args::{integer, is};
-use super::reply::{help, pairs, Value};
-use super::{Call, Done, Fail};
+use crate::command::args::{integer, is};
+use crate::command::reply::{help, pairs, Value};
+use crate::command::{Call, Done, Fail};
 use crate::ids::{DbIndex, NodeId, SlotIndex};
-use crate::migrate::{Budget, KeyInfo, KeyRef, Keyspace, Move, Outcome, Task, Why};
+use crate::migrate::{Budget, KeyInfo, KeyRef, Keyspace, Move, Outcome, Plane, Task, Why};
 use crate::redis::raw::{Mode, Name};
 use crate::strategy::{Engine, Plan};
 
@@ -131,6 +131,7 @@ fn key(call: &Call<'_>, name: Name<'_>, node: &[u8]) -> Done {
         Outcome::Pinned => Err(Fail::text("Key is pinned")),
         Outcome::NoRoom => Err(Fail::text("Out of memory during migration")),
         Outcome::Unsupported => Err(Fail::text("Unsupported key type for migration")),
+        Outcome::Stays(why) => Err(Fail::text(why.text())),
         Outcome::Busy => Err(Fail::busy()),
     }
 }
@@ -246,8 +247,10 @@ fn info(call: &Call<'_>, name: Name<'_>) -> Done {
     let known = call.server.works.with(|works| {
         let (mut reach, _, _) = works.reach(call.ctx, call.server, &config);
         let info = Keyspace::look(&mut reach, &key)?;
-        let (start, len) = reach.memory_of(&key)?;
-        let physical = call.server.physical(start, len);
+        let physical = match reach.memory_of(&key) {
+            Some(spans) => call.server.physical(&spans),
+            None => Default::default(),
+        };
         let physical = physical
             .into_iter()
             .map(|(node, bytes)| (node, bytes.0))
@@ -286,7 +289,10 @@ fn reply_info(call: &Call<'_>, known: &Known) {
             ("access_count", Value::count(info.accesses)),
             ("numa_nodes_available", Value::count(nodes as u64)),
             ("current_cpu_node", cpu.map_or(Value::Int(-1), node)),
-            ("access_count_exact", Value::Int(1)),
+            (
+                "access_count_exact",
+                Value::Int((info.plane == Plane::Numa).into()),
+            ),
             ("idle_ms", Value::count(info.idle_ms)),
             ("plane", Value::text(info.plane.name())),
             ("bytes", Value::count(info.bytes.0)),
