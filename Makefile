@@ -7,6 +7,9 @@
 #   make test    Rust tests, tests of the tools, server tests; ends with "N passed, N failed"
 #   make bench-strings   NUMA.GET and NUMA.SET against GET and SET, interleaved on one server
 #   make bench-tiering   hits, moves and cost of the tiering engine in a simulator, beside others
+#   make bench, make bench-pool   the pool beside jemalloc, mimalloc and the C library: how fast,
+#                how tight
+#   make test-soundness  memory, watched: random operations, loom, sanitizer, valgrind
 #   make bench-native    what the module costs stock commands: instructions, throughput
 #   make test-types  Redis's own tests of the five types, on servers whose plain commands act on
 #                NUMA types
@@ -25,8 +28,9 @@ WITH_LIBCLANG := sh $(TOOLS)/with-libclang
 export REDIS_SERVER PORT ARGS
 
 .DEFAULT_GOAL := help
-.PHONY: help build module redis run demo demo-native bench-strings bench-native bench-tiering test \
-	test-rust test-tools test-server test-types test-numa bench-numa tidy lint clean
+.PHONY: help build module redis run demo demo-native bench-strings bench-native bench-tiering \
+	bench bench-pool bench-compaction test test-rust test-tools test-server test-types \
+	test-soundness test-numa bench-numa tidy lint clean
 
 help:
 	@echo 'make run          build what is missing, start Redis with the module (PORT= ARGS= REDIS_SERVER=)'
@@ -37,11 +41,15 @@ help:
 	@echo 'make test-server  the server tests only      (UNITS="<file> ..." as in module-tests/tests.list)'
 	@echo 'make test-types   stock tests of the five types, on NUMA types  (TYPES="type/hash ...")'
 	@echo 'make test-numa    tests on real nodes, in a Linux guest (ONLY="<part of a test name>")'
+	@echo 'make test-soundness  millions of operations, loom, AddressSanitizer, valgrind'
 	@echo 'make bench-numa   far misses a request, by who places the memory (ARGS="--only <row> --seed <n> ...")'
 	@echo 'make demo         hot keys coming near, drawn  (TRACE= RATE= DEMO_REQUESTS=; see module-tests/demo)'
 	@echo 'make demo-native  native keys of a stock file, against the oracle  (KEYS= NEAR= SECONDS= SEED=)'
 	@echo 'make bench-strings NUMA.GET and NUMA.SET against the stock ones (ROUNDS= SIZES= CALLGRIND=1)'
 	@echo 'make bench-tiering the tiering engine in a simulator    (ONLY= KEYS= SEED= TRACES=; see its main.rs)'
+	@echo 'make bench        the pool beside jemalloc, mimalloc and glibc: speed  (ROUNDS=)'
+	@echo 'make bench-pool   the same: resident and live bytes'
+	@echo 'make bench-compaction  memory of a server that lost a random half of its NUMA strings'
 	@echo 'make bench-native  what the module costs stock commands (WHAT= MODE= ROUNDS=; needs valgrind)'
 	@echo 'make lint         formatting and clippy, warnings are errors'
 	@echo 'make tidy         format the code, then run the checks of src/tidy.rs'
@@ -75,6 +83,18 @@ bench-tiering:
 	@sh $(TOOLS)/need cargo cc python3 pip
 	@$(WITH_LIBCLANG) cargo bench -q --locked --features simulator --bench tiering
 
+# Redis is built for its jemalloc, one of those compared.
+bench: redis
+	@sh $(TOOLS)/need cargo cc make
+	@$(WITH_LIBCLANG) cargo bench --quiet --locked -p pool-bench --bench speed
+
+bench-pool: redis
+	@sh $(TOOLS)/need cargo cc make
+	@$(WITH_LIBCLANG) cargo run --quiet --release --locked -p pool-bench --bin tightness
+
+bench-compaction: build
+	@exec python3 -B module-tests/bench/compaction.py
+
 bench-native: build
 	@exec python3 module-tests/bench/native.py
 
@@ -104,6 +124,10 @@ test-types: build
 # Fetches QEMU and a kernel as Debian packages; ends with "N passed, N failed[, N skipped]".
 test-numa: build
 	@python3 module-tests/guest/run $(if $(ONLY),--only '$(ONLY)')
+
+# Needs valgrind; ends with "N passed, N failed".
+test-soundness: build
+	@exec python3 -B $(TOOLS)/soundness.py
 
 # Boots the same guest once a row; needs what test-numa needs.
 bench-numa: build

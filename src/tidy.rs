@@ -41,6 +41,7 @@ const UNSAFE_FILES: &[&str] = &[
     "machine/mod.rs", // one impl: a mapping may go to another thread
     "machine/linux.rs",
     "machine/simulated.rs",
+    "pool/arena.rs", // a prefetch
     "pool/remote_free.rs",
     "pool/handle.rs",
     "value/blocks.rs",

@@ -42,11 +42,12 @@ def free_port():
 class Server:
     """A server with the module, gone with the block that it is used in."""
 
-    def __init__(self, wrapper=()):
+    def __init__(self, wrapper=(), more=()):
         self.port = free_port()
         self.folder = tempfile.TemporaryDirectory(prefix="bench-")
         command = [*wrapper, REDIS / "redis-server", "--port", str(self.port), "--save", ""]
         command += ["--dir", self.folder.name, "--loadmodule", MODULE, *ARGUMENTS.split()]
+        command = [str(word) for word in [*command, *more]]
         self.process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.folder.name)
 

@@ -42,7 +42,6 @@ impl Tenant {
         }
     }
 
-    #[inline]
     const fn decode(entry: u32) -> Self {
         match entry {
             0 => Self::Nothing,
@@ -55,7 +54,7 @@ impl Tenant {
 /// The table. An empty stretch is one that nothing of ours ever lay in.
 pub(super) struct AddressTable {
     first: usize,
-    stretches: Vec<Vec<u32>>,
+    stretches: Vec<Option<Box<[u32; STRETCH_UNITS]>>>,
 }
 
 impl AddressTable {
@@ -67,20 +66,32 @@ impl AddressTable {
     }
 
     /// What lies at the address.
-    #[inline]
     pub(super) fn get(&self, addr: usize) -> Tenant {
+        Tenant::decode(self.entry(addr))
+    }
+
+    /// The number of the slab at the address; where there is none, a number that no slab has.
+    #[inline]
+    pub(super) fn slab_at(&self, addr: usize) -> u32 {
+        self.entry(addr).wrapping_sub(1)
+    }
+
+    #[inline]
+    fn entry(&self, addr: usize) -> u32 {
         let stretch = (addr >> STRETCH_SHIFT).wrapping_sub(self.first);
-        let units = self.stretches.get(stretch);
-        let entry = units.and_then(|units| units.get(addr / UNIT % STRETCH_UNITS));
-        entry.map_or(Tenant::Nothing, |&entry| Tenant::decode(entry))
+        let Some(Some(units)) = self.stretches.get(stretch) else {
+            return 0;
+        };
+        units.get(addr / UNIT % STRETCH_UNITS).copied().unwrap_or(0)
     }
 
     /// Notes the tenant of the unit at the address, which [`AddressTable::cover`] covered.
     pub(super) fn set(&mut self, addr: usize, tenant: Tenant) {
         let stretch = (addr >> STRETCH_SHIFT).wrapping_sub(self.first);
-        let units = self.stretches.get_mut(stretch);
-        if let Some(entry) = units.and_then(|units| units.get_mut(addr / UNIT % STRETCH_UNITS)) {
-            *entry = tenant.encode();
+        if let Some(Some(units)) = self.stretches.get_mut(stretch) {
+            if let Some(entry) = units.get_mut(addr / UNIT % STRETCH_UNITS) {
+                *entry = tenant.encode();
+            }
         }
     }
 
@@ -95,9 +106,12 @@ impl AddressTable {
             .skip(low - self.first)
             .take(high - low + 1)
         {
-            if stretch.is_empty() {
-                stretch.try_reserve_exact(STRETCH_UNITS)?;
-                stretch.resize(STRETCH_UNITS, 0);
+            if stretch.is_none() {
+                let mut units = Vec::new();
+                units.try_reserve_exact(STRETCH_UNITS)?;
+                units.resize(STRETCH_UNITS, 0);
+                let units = units.into_boxed_slice().try_into();
+                *stretch = Some(units.map_err(|_| OutOfMemory)?);
             }
         }
         Ok(())
@@ -105,8 +119,9 @@ impl AddressTable {
 
     /// How many units have a tenant.
     pub(super) fn tenants(&self) -> usize {
-        let entries = self.stretches.iter().flatten();
-        entries.filter(|&&entry| entry != 0).count()
+        let stretches = self.stretches.iter().flatten();
+        let entries = stretches.flat_map(|units| units.iter());
+        entries.filter(|entry| **entry != 0).count()
     }
 
     /// Lets the window reach over the stretches `low..=high`.
@@ -120,7 +135,7 @@ impl AddressTable {
             return Err(OutOfMemory);
         }
         self.stretches.try_reserve(window - self.stretches.len())?;
-        self.stretches.resize_with(window, Vec::new);
+        self.stretches.resize_with(window, || None);
         self.stretches.rotate_right(front);
         self.first -= front;
         Ok(())

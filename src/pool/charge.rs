@@ -1,10 +1,12 @@
 //! Telling the server how many bytes live.
 //!
 //! Redis evicts until its `used_memory` falls, so each change of live bytes must show there. Each
-//! single one would cost more than the allocation, so the owner thread saves up to
-//! [`BATCH_MAX`] bytes: the server is never further off than that. Invariant:
+//! single one would cost more than the allocation, so each node's gauge (`gauge.rs`) counts on
+//! between two marks around what was last told; who meets a mark leaves the fast path and settles:
+//! the server is never further off than [`BATCH_MAX`], all nodes together. The same mark stands for
+//! the node's limit, so that the fast path asks one question for both. Invariant:
 //!
-//! > `charged + pending = bytes owned + bytes that other threads freed and that came home`
+//! > `told = sum of settled + bytes that other threads freed and that came home`
 //!
 //! Other threads charge what they free themselves, at once (`handle.rs`): it is rare, and their
 //! free callback may be the last that eviction waits for.
@@ -21,42 +23,27 @@ pub trait Meter: Send + Sync {
 /// The most bytes that the account may be off, either way.
 pub(super) const BATCH_MAX: u64 = 4096;
 
-/// The owner thread's batch.
+/// What the owner thread has told the meter.
 pub(super) struct Charge {
     meter: &'static dyn Meter,
-    pending: i64,
-    charged: i64,
+    told: i64,
 }
 
 impl Charge {
     pub(super) const fn new(meter: &'static dyn Meter) -> Self {
-        Self {
-            meter,
-            pending: 0,
-            charged: 0,
-        }
+        Self { meter, told: 0 }
     }
 
-    /// Live bytes changed.
-    #[inline]
-    pub(super) fn add(&mut self, delta: i64) {
-        self.pending += delta;
-        if self.pending.unsigned_abs() >= BATCH_MAX {
-            self.flush();
-        }
-    }
-
-    /// Passes on what is saved up.
-    pub(super) fn flush(&mut self) {
-        let delta = std::mem::take(&mut self.pending);
+    /// Passes a change on.
+    pub(super) fn tell(&mut self, delta: i64) {
         if delta != 0 {
-            self.charged += delta;
+            self.told += delta;
             self.meter.charge(delta);
         }
     }
 
-    /// Everything the owner thread counted, passed on or not.
-    pub(super) const fn sum(&self) -> i64 {
-        self.charged + self.pending
+    /// Everything that the owner thread told.
+    pub(super) const fn told(&self) -> i64 {
+        self.told
     }
 }

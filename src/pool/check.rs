@@ -1,11 +1,14 @@
 //! Verifies the invariants that the other files state, all of them, from the books alone.
 
 use super::address::Tenant;
+use super::charge::BATCH_MAX;
 use super::class::{SizeClass, UNIT};
 use super::large::{Large, Run};
+use super::loose::parts;
 use super::owner::Owner;
 use super::region::Region;
 use super::slab::{Place, Slab, NO_SLAB};
+use super::window::Bin;
 use crate::ids::NodeId;
 use std::collections::BTreeMap;
 
@@ -35,6 +38,7 @@ impl Owner {
         self.check_tenants()?;
         self.check_overlaps()?;
         self.check_bins()?;
+        self.check_loose()?;
         for node in (0..self.nodes.len()).filter_map(NodeId::new) {
             self.check_spare(node)?;
             self.check_sums(node)?;
@@ -51,7 +55,7 @@ impl Owner {
     fn check_slabs(&self) -> Result<(), String> {
         let spilled = self
             .live_slabs()
-            .filter(|(_, slab)| Slab::spills(slab.class))
+            .filter(|(_, slab)| Slab::spills(slab.class()))
             .count();
         ensure(spilled == self.spills.count(), || {
             format!("{spilled} slabs spill, {} spills", self.spills.count())
@@ -94,7 +98,7 @@ impl Owner {
         };
         for (_, slab) in self.live_slabs() {
             self.check_home(slab)?;
-            note(slab.region, slab.class.rank().units());
+            note(slab.region, slab.class().rank().units());
         }
         for run in self.runs() {
             let region = self.regions.get(run.region.into());
@@ -119,13 +123,13 @@ impl Owner {
 
     /// A slab lies in its region, aligned, on units that are taken, on the region's node.
     fn check_home(&self, slab: &Slab) -> Result<(), String> {
-        let rank = slab.class.rank();
+        let rank = slab.class().rank();
         let inside = self.regions.get(slab.region.into()).is_some_and(|region| {
             let Some(unit) = region.unit_of(slab.base.addr().get()) else {
                 return false;
             };
             unit % rank.units() == 0
-                && region.node() == Some(slab.node)
+                && region.node() == Some(slab.node())
                 && region.in_use(unit..unit + rank.units())
         });
         ensure(inside, || {
@@ -138,7 +142,7 @@ impl Owner {
     fn check_tenants(&self) -> Result<(), String> {
         let mut expected = 0;
         for (id, slab) in self.live_slabs() {
-            for unit in 0..slab.class.rank().units() {
+            for unit in 0..slab.class().rank().units() {
                 let addr = slab.base.addr().get() + unit * UNIT;
                 ensure(self.table.get(addr) == Tenant::Slab(id), || {
                     format!("{addr:#x} does not lead to slab {id}")
@@ -171,13 +175,13 @@ impl Owner {
         ensure(apart, || "two mappings overlap".into())
     }
 
-    /// Each partial slab is on the list of its bin once, each current one is its bin's.
+    /// Each partial or leaving slab is on its list of its bin once, each current one is its bin's.
     fn check_bins(&self) -> Result<(), String> {
         let mut counts = BTreeMap::<(NodeId, SizeClass), (usize, usize)>::new();
         for (_, slab) in self.live_slabs() {
-            let (current, partial) = counts.entry((slab.node, slab.class)).or_default();
+            let (current, partial) = counts.entry((slab.node(), slab.class())).or_default();
             *current += usize::from(slab.place == Place::Current);
-            *partial += usize::from(slab.place == Place::Partial);
+            *partial += usize::from(matches!(slab.place, Place::Partial | Place::Leaving));
         }
         for node in (0..self.nodes.len()).filter_map(NodeId::new) {
             for class in SizeClass::all() {
@@ -191,28 +195,77 @@ impl Owner {
         ensure(counts.is_empty(), || "a slab without a bin".into())
     }
 
-    /// How many slabs the bin leads to: current, partial.
+    /// How many slabs the bin leads to: current, on its lists.
     fn count_bin(&self, node: NodeId, class: SizeClass) -> Result<(usize, usize), String> {
-        let bin = self
-            .nodes
-            .get(node.index())
-            .and_then(|books| books.bin(class));
+        let bin = self.bin(node, class);
         let bin = bin.ok_or_else(|| format!("node {node} has no bin for {class:?}"))?;
         let current = self.slabs.get(bin.current);
+        self.check_window(bin, current)?;
         let right = current.is_none_or(|slab| {
-            slab.place == Place::Current && slab.node == node && slab.class == class
+            slab.place == Place::Current && slab.node() == node && slab.class() == class
         });
         ensure(right, || {
             format!("node {node} {class:?}: a wrong current slab")
         })?;
-        let partial = self.walk_partial(node, class, bin.partial)?;
-        Ok((usize::from(current.is_some()), partial))
+        let partial = self.walk(node, class, Place::Partial, bin.partial)?;
+        let leaving = self.walk(node, class, Place::Leaving, bin.leaving)?;
+        Ok((usize::from(current.is_some()), partial + leaving))
     }
 
-    fn walk_partial(&self, node: NodeId, class: SizeClass, head: u32) -> Result<usize, String> {
+    /// A window lies over a word that its current slab has lent, and over no free block else.
+    fn check_window(&self, bin: &Bin, current: Option<&Slab>) -> Result<(), String> {
+        let Some(word) = bin.lent() else {
+            return ensure(bin.free() == 0, || "free blocks without a window".into());
+        };
+        let slab = current.ok_or("a window without a slab")?;
+        ensure(slab.word(word, &self.spills) == Some(0), || {
+            format!("slab {:?}: word {word} is lent and not 0", slab.base)
+        })?;
+        ensure(bin.free() <= slab.live(), || {
+            format!("slab {:?}: more is free in the window than lent", slab.base)
+        })
+    }
+
+    /// Blocks of a slab that somebody holds.
+    fn held_blocks(&self, id: u32, slab: &Slab) -> usize {
+        let bin = self.bins.get(usize::from(slab.tag));
+        let window = bin.filter(|bin| bin.current == id).map_or(0, Bin::free);
+        slab.live() - window - usize::from(slab.loose)
+    }
+
+    /// The marked slabs are those with a block in their bin's stack, which is live in the record.
+    fn check_loose(&self) -> Result<(), String> {
+        let marked = self.live_slabs().filter(|(_, slab)| slab.loose).count();
+        let kept: usize = self.bins.iter().map(|bin| usize::from(bin.loose)).sum();
+        ensure(marked == kept, || {
+            format!("{marked} slabs marked, {kept} loose blocks")
+        })?;
+        for (tag, bin) in self.bins.iter().enumerate() {
+            for &word in self.loose.of(tag, bin.loose.into()) {
+                let (id, block) = parts(word);
+                let slab = self
+                    .slabs
+                    .get(id)
+                    .filter(|slab| usize::from(slab.tag) == tag);
+                let bits = slab.and_then(|slab| slab.word(block / 64, &self.spills));
+                let right = slab.is_some_and(|slab| slab.loose && bin.current != id)
+                    && bits.is_some_and(|bits| bits & (1 << (block % 64)) == 0);
+                ensure(right, || format!("block {block} of slab {id} is not loose"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn walk(
+        &self,
+        node: NodeId,
+        class: SizeClass,
+        place: Place,
+        head: u32,
+    ) -> Result<usize, String> {
         let (mut at, mut previous, mut listed) = (head, NO_SLAB, 0);
         while let Some(slab) = self.slabs.get(at) {
-            let mine = slab.node == node && slab.class == class && slab.place == Place::Partial;
+            let mine = slab.node() == node && slab.class() == class && slab.place == place;
             ensure(mine && slab.previous == previous, || {
                 format!("node {node} {class:?}: slab {at} is linked wrongly")
             })?;
@@ -273,10 +326,11 @@ impl Owner {
 
     fn sums(&self, node: NodeId) -> Sums {
         let mut sums = Sums::default();
-        for (_, slab) in self.live_slabs().filter(|(_, slab)| slab.node == node) {
-            sums.owned += (slab.live() * slab.class.size()) as u64;
-            sums.blocks += slab.live() as u64;
-            sums.held += slab.class.rank().bytes() as u64;
+        for (id, slab) in self.live_slabs().filter(|(_, slab)| slab.node() == node) {
+            let blocks = self.held_blocks(id, slab);
+            sums.owned += (blocks * slab.class().size()) as u64;
+            sums.blocks += blocks as u64;
+            sums.held += slab.class().rank().bytes() as u64;
         }
         let larges = self.larges.iter();
         let larges = larges.filter_map(|(_, large)| self.describe(large));
@@ -289,14 +343,17 @@ impl Owner {
         sums
     }
 
-    /// `charged + pending = owned + come home from other threads`.
+    /// `told = sum of settled + come home from other threads`, and no node is far from settled.
     fn check_charge(&self) -> Result<(), String> {
-        let nodes = (0..self.nodes.len()).filter_map(NodeId::new);
-        let owned: u64 = nodes
-            .map(|node| self.common.gauges.node(node).owned.get())
-            .sum();
-        let due = owned.wrapping_add(self.common.gauges.home_bytes()) as i64;
-        let charged = self.charge.sum();
-        ensure(due == charged, || format!("{charged} charged, {due} due"))
+        let mut due = self.common.gauges.home_bytes();
+        for node in (0..self.nodes.len()).filter_map(NodeId::new) {
+            let gauge = self.common.gauges.node(node);
+            due = due.wrapping_add(gauge.settled.get());
+            ensure(gauge.unsettled().unsigned_abs() < BATCH_MAX, || {
+                format!("node {node}: {} bytes not settled", gauge.unsettled())
+            })?;
+        }
+        let told = self.charge.told();
+        ensure(due as i64 == told, || format!("{told} told, {due} due"))
     }
 }

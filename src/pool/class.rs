@@ -46,7 +46,7 @@ pub struct SizeClass(u8);
 /// What the pool knows of a class.
 #[derive(Clone, Copy)]
 struct Row {
-    /// `ceil(2^SHIFT / size)`: dividing by the size is a multiplication.
+    /// See [`SizeClass::reciprocal`].
     reciprocal: u64,
     /// Bytes of a block.
     size: u32,
@@ -57,8 +57,6 @@ struct Row {
     /// Words of the slab's bitmap.
     words: u8,
 }
-
-const SHIFT: u32 = 40;
 
 const fn size_of_class(number: usize) -> usize {
     if number < FINE_COUNT {
@@ -92,7 +90,7 @@ const fn row(number: usize) -> Row {
         "blocks keep their alignment"
     );
     Row {
-        reciprocal: (1u64 << SHIFT).div_ceil(size as u64),
+        reciprocal: (1u128 << 64).div_ceil(size as u128) as u64,
         size: size as u32,
         blocks: blocks as u16,
         rank: rank as u8,
@@ -141,6 +139,16 @@ const _: () = assert!(size_of_class(FINE_COUNT - 1) == FINE_MAX);
 const _: () = assert!(size_of_class(CLASS_COUNT - 1) == SMALL_MAX);
 const _: () = assert!(size_of::<Row>() == 16, "a row in a quarter of a cache line");
 
+/// The quotient of an offset into a slab and the size of that reciprocal, if there is no rest. The
+/// product's high half is the quotient; its low half is the rest times the reciprocal, and a
+/// quotient of at most 2^10 times an error below the size, which stays far below one reciprocal.
+#[inline]
+pub(super) fn divide(offset: usize, reciprocal: u64) -> Option<usize> {
+    let product = offset as u128 * u128::from(reciprocal);
+    let exact = (product as u64) < reciprocal;
+    exact.then_some((product >> 64) as usize)
+}
+
 impl SizeClass {
     /// Blocks of whole OS pages, each on a run of units or in a mapping of its own.
     pub const LARGE: Self = Self(u8::MAX);
@@ -149,8 +157,14 @@ impl SizeClass {
     #[inline]
     #[must_use]
     pub fn of(size: usize) -> Self {
-        let step = size.saturating_add(BLOCK_ALIGN - 1) / BLOCK_ALIGN;
-        LOOKUP.get(step).map_or(Self::LARGE, |&class| Self(class))
+        Self::small(size).unwrap_or(Self::LARGE)
+    }
+
+    /// The class of a block with room for `size` bytes, unless it is [`SizeClass::LARGE`].
+    #[inline]
+    pub(super) fn small(size: usize) -> Option<Self> {
+        let step = size.checked_add(BLOCK_ALIGN - 1)? / BLOCK_ALIGN;
+        LOOKUP.get(step).map(|&class| Self(class))
     }
 
     /// The class that [`SizeClass::as_byte`] gave. A byte that it never gave makes a class
@@ -182,6 +196,11 @@ impl SizeClass {
         self.row().size as usize
     }
 
+    /// `ceil(2^64 / size)`: dividing by the size is a multiplication, see [`divide`].
+    pub(super) fn reciprocal(self) -> u64 {
+        self.row().reciprocal
+    }
+
     /// Blocks a slab.
     #[inline]
     pub(super) fn blocks(self) -> usize {
@@ -207,9 +226,8 @@ impl SizeClass {
         if offset >= UNIT << (2 * row.rank) {
             return None;
         }
-        let block = ((offset as u64 * row.reciprocal) >> SHIFT) as usize;
-        let exact = block * row.size as usize == offset && block < usize::from(row.blocks);
-        exact.then_some(block)
+        let block = divide(offset, row.reciprocal)?;
+        (block < usize::from(row.blocks)).then_some(block)
     }
 
     /// The classes that have slabs.

@@ -46,14 +46,20 @@ impl Solo {
 }
 
 /// What the owner thread counts of one node.
-#[repr(align(64))]
+#[repr(C, align(128))]
 pub(super) struct NodeGauge {
     /// Bytes of blocks that have not come home.
     pub(super) owned: Solo,
+    /// The fast path takes `owned` no higher than this: the limit, or where it must be told.
+    high: Solo,
+    /// The fast path takes `owned` no lower than this.
+    low: Solo,
     /// Blocks given out, ever.
     pub(super) taken: Solo,
     /// Blocks come home, ever.
     pub(super) given: Solo,
+    /// What the meter was told of `owned`.
+    pub(super) settled: Solo,
     /// No more live bytes than this.
     pub(super) limit: Solo,
     /// Blocks wanted here that landed elsewhere.
@@ -107,6 +113,9 @@ impl NodeGauge {
     const fn new() -> Self {
         Self {
             owned: Solo::new(0),
+            high: Solo::new(0),
+            low: Solo::new(0),
+            settled: Solo::new(0),
             taken: Solo::new(0),
             given: Solo::new(0),
             limit: Solo::new(u64::MAX),
@@ -115,6 +124,38 @@ impl NodeGauge {
             mapped: Solo::new(0),
             taken_at_reset: Solo::new(0),
         }
+    }
+
+    /// A block of `bytes` goes out, unless a mark is met: then nothing has changed.
+    #[inline]
+    pub(super) fn take_within(&self, bytes: usize) -> bool {
+        let after = self.owned.get().wrapping_add(bytes as u64);
+        let within = after <= self.high.get();
+        if within {
+            self.owned.set(after);
+            self.taken.add(1);
+        }
+        within
+    }
+
+    /// Whether a block of `bytes` may come home without meeting a mark.
+    #[inline]
+    pub(super) fn gives_within(&self, bytes: usize) -> bool {
+        self.owned.get().wrapping_sub(bytes as u64) >= self.low.get()
+    }
+
+    /// What the meter does not know yet.
+    pub(super) fn unsettled(&self) -> i64 {
+        self.owned.get().wrapping_sub(self.settled.get()) as i64
+    }
+
+    /// The meter knows `delta` more of `owned`; sets the marks `batch` around what it knows.
+    pub(super) fn settle(&self, delta: i64, batch: u64) {
+        self.settled.add(delta as u64);
+        let settled = self.settled.get();
+        self.low.set(settled.saturating_sub(batch - 1));
+        self.high
+            .set(settled.saturating_add(batch - 1).min(self.limit.get()));
     }
 
     /// A block of `bytes` goes out.
@@ -129,6 +170,12 @@ impl NodeGauge {
     pub(super) fn give(&self, bytes: usize) {
         self.owned.sub(bytes as u64);
         self.given.add(1);
+    }
+
+    /// That block did not come home after all.
+    pub(super) fn give_back(&self, bytes: usize) {
+        self.owned.add(bytes as u64);
+        self.given.sub(1);
     }
 
     /// Whether `bytes` more stay within the limit.

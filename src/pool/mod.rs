@@ -7,9 +7,9 @@
 //! is the thread that made the pool: Redis's main thread.
 //!
 //! ```text
-//!   PoolHandle --> Owner --> node --> bin of a class --> slab record --> block on the node
-//!       |            |         |
-//!       |            |         +--> regions, room, limit
+//!   PoolHandle --> Owner --> bin of a node and class --> window --> block on the node
+//!       |            |                 +--> slab records: current, partly used, leaving
+//!       |            +--> node: regions, room, limit
 //!       |            +--> address table: block --> slab record
 //!       +--> stack of foreign frees --> (drained by the owner)
 //! ```
@@ -22,27 +22,30 @@
 //!   threads may only free, through a stack (`remote_free.rs`), and read the gauges.
 //! * The account of live bytes is exact (`gauge.rs`, `charge.rs`), because the server evicts by it.
 //!
-//! `PoolHandle::check` verifies every invariant that these files state. Compaction has what it
-//! needs: a slab's use is one number, an address leads to its slab, and a slab that empties gives
-//! its units back by itself.
+//! `PoolHandle::check` verifies every invariant that these files state.
 
 mod address;
 mod arena;
+mod bins;
 mod charge;
 mod check;
 mod class;
+mod compact;
 mod gauge;
 mod handle;
 mod large;
+mod loose;
 mod node;
 mod owner;
 mod piece;
+mod queue;
 mod region;
 mod remote_free;
 mod room;
 mod slab;
 mod supply;
 mod units;
+mod window;
 
 #[cfg(test)]
 mod model;
@@ -54,6 +57,7 @@ use std::fmt;
 
 pub use charge::Meter;
 pub use class::SizeClass;
+pub use compact::Turn;
 pub use gauge::NodeUsage;
 pub use handle::{Block, PoolHandle};
 

@@ -2,7 +2,7 @@
 //! the pattern is verified when it goes back. At the end everything must have come home.
 
 use super::test_machine::{bench, node, Bench};
-use super::{Block, OutOfMemory, SizeClass};
+use super::{Block, OutOfMemory, PoolHandle, SizeClass, Turn};
 use crate::ids::{Bytes, NodeId};
 use crate::machine::os_page;
 use proptest::prelude::*;
@@ -75,8 +75,28 @@ impl Held {
     }
 }
 
+/// Moves what is to be moved, as the module does, here and there leaving something behind.
+fn compact(pool: PoolHandle, held: &mut [Held]) {
+    let mut turn = Some(Turn::default());
+    while let Some(next) = turn {
+        turn = pool.choose_leaving(next);
+    }
+    for held in held.iter_mut().filter(|held| held.seed % 16 != 0) {
+        let block = &held.block;
+        if !pool.is_leaving(block.addr()) {
+            continue;
+        }
+        if let Ok(made) = pool.alloc(block.capacity(), &[block.node()]) {
+            let made = Held::new(made, held.seed);
+            let old = std::mem::replace(held, made);
+            pool.free(old.verified());
+        }
+    }
+    pool.recall_leaving();
+}
+
 /// Random operations against the sums of a model, with foreign threads that verify and free.
-fn random_operations(seed: u64, steps: usize) {
+fn random_operations(seed: u64, steps: usize, check_every: usize) {
     const NODES: usize = 3;
     let bench = bench(&[Bytes::mib(12), Bytes::mib(24), Bytes::mib(2048)]);
     let mut dice = Dice(seed);
@@ -120,12 +140,13 @@ fn random_operations(seed: u64, steps: usize) {
                     };
                     pool.set_limit(node(dice.roll(NODES)), limit);
                 }
+                99 if dice.roll(8) == 0 => compact(pool, &mut held),
                 98 if dice.roll(8) == 0 => {
                     held.drain(..).for_each(|held| pool.free(held.verified()))
                 }
                 _ => {}
             }
-            if step % 64 == 0 {
+            if step % check_every == 0 {
                 pool.check().unwrap();
             }
         }
@@ -146,7 +167,19 @@ fn random_operations(seed: u64, steps: usize) {
 #[test]
 fn random_operations_keep_every_invariant() {
     for seed in 1..=6 {
-        random_operations(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed), 4000);
+        random_operations(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed), 4000, 64);
+    }
+}
+
+#[test]
+#[ignore = "takes a minute: make test-soundness runs it"]
+fn millions_of_random_operations_keep_every_invariant() {
+    for seed in 11..=13 {
+        random_operations(
+            0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed),
+            1_000_000,
+            1 << 14,
+        );
     }
 }
 
@@ -510,6 +543,67 @@ fn trim_gives_back_what_slabs_left() {
     assert_eq!(bench.pool.trim(), Bytes::ZERO);
     bench.check();
     bench.pool.free(keep);
+    bench.check_all_home();
+}
+
+#[test]
+fn compaction_gives_back_what_a_random_half_left() {
+    let bench = bench(&[Bytes::mib(256), Bytes::mib(256)]);
+    let (mut dice, pool) = (Dice(5), bench.pool);
+    let mut held: Vec<Held> = (0..100_000)
+        .map(|number| {
+            let size = 16 + dice.roll(500);
+            Held::new(
+                pool.alloc(size, &[node(number % 2)]).unwrap(),
+                number as u8 | 1,
+            )
+        })
+        .collect();
+    for _ in 0..50_000 {
+        pool.free(held.swap_remove(dice.roll(held.len())).verified());
+    }
+    let held_for = |bench: &Bench| bench.each(|usage| usage.held.0) as f64 / bench.live() as f64;
+    assert!(held_for(&bench) > 1.8);
+    let on_second = pool.usage(node(1)).live;
+    compact(pool, &mut held);
+    bench.check();
+    assert!(held_for(&bench) < 1.15, "{}", held_for(&bench));
+    assert_eq!(
+        pool.usage(node(1)).live,
+        on_second,
+        "nothing changes its node"
+    );
+    held.into_iter().for_each(|held| pool.free(held.verified()));
+    bench.check_all_home();
+    assert_eq!(pool.faults(), 0);
+}
+
+#[test]
+fn slabs_that_are_to_empty_serve_again_before_a_new_one_is_made() {
+    let bench = bench(&[Bytes::mib(64)]);
+    let pool = bench.pool;
+    let alloc = |_| pool.alloc(64, &[node(0)]).unwrap();
+    let mut blocks: Vec<Block> = (0..25_600).map(alloc).collect();
+    let full = pool.usage(node(0)).held;
+    // A swap takes the last to the hole, so that every other one of the front goes.
+    for at in (0..12_800).step_by(2) {
+        pool.free(blocks.swap_remove(at));
+    }
+    pool.choose_leaving(Turn::default());
+    let mut turn = Some(Turn::default());
+    while let Some(next) = turn {
+        turn = pool.choose_leaving(next);
+    }
+    assert!(blocks.iter().any(|block| pool.is_leaving(block.addr())));
+    bench.check();
+    blocks.extend((0..6_400).map(alloc));
+    assert!(pool.usage(node(0)).held <= full);
+    assert!(
+        !blocks.iter().any(|block| pool.is_leaving(block.addr())),
+        "nowhere to go"
+    );
+    bench.check();
+    blocks.into_iter().for_each(|block| pool.free(block));
     bench.check_all_home();
 }
 

@@ -1,9 +1,6 @@
-//! What the pool keeps of one node: for each size class the slab that allocations come from and
-//! the list of partly used ones, its regions, and what is known of its room.
+//! What the pool keeps of one node: its regions, and what is known of its room.
 
-use super::class::{SizeClass, CLASS_COUNT};
 use super::room::Room;
-use super::slab::NO_SLAB;
 use crate::ids::Bytes;
 
 const REGION_MIN: Bytes = Bytes::mib(2);
@@ -17,18 +14,8 @@ const GROWTH_SHARE: u64 = 8;
 /// node has few blocks that are bigger.
 const RUN_SHARE: u64 = 8;
 
-/// The slabs of one class on one node that have free blocks.
-#[derive(Clone, Copy)]
-pub(super) struct Bin {
-    /// Allocations come from here.
-    pub(super) current: u32,
-    /// The first of the partly used ones.
-    pub(super) partial: u32,
-}
-
 /// One node's books.
 pub(super) struct NodePool {
-    bins: [Bin; CLASS_COUNT],
     /// Its regions, oldest first.
     pub(super) regions: Vec<u16>,
     /// How many of them nothing lies in.
@@ -52,28 +39,12 @@ impl NodePool {
     pub(super) fn new(capacity: Bytes) -> Self {
         let share = power_of_two_below(Bytes(capacity.0 / NODE_SHARE));
         Self {
-            bins: [Bin {
-                current: NO_SLAB,
-                partial: NO_SLAB,
-            }; CLASS_COUNT],
             regions: Vec::new(),
             empty_regions: 0,
             region_bytes: Bytes::ZERO,
             region_max: share.clamp(REGION_MIN, REGION_MAX),
             room: Room::new(),
         }
-    }
-
-    /// The bin of a class; nothing where the class has no slabs.
-    #[inline]
-    pub(super) fn bin(&self, class: SizeClass) -> Option<&Bin> {
-        self.bins.get(usize::from(class.as_byte()))
-    }
-
-    /// The bin of a class; nothing where the class has no slabs.
-    #[inline]
-    pub(super) fn bin_mut(&mut self, class: SizeClass) -> Option<&mut Bin> {
-        self.bins.get_mut(usize::from(class.as_byte()))
     }
 
     /// How big the next region should be, if it is to hold a slab or a run of `need` bytes.

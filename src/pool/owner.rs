@@ -1,24 +1,29 @@
 //! What the owner thread does: give blocks out, take them back, bring foreign frees home.
 //!
-//! The common path of an allocation is: look the class up, look the node's current slab up, take
-//! its first free bit. The common path of a free asks first whether the block lies in the current
-//! slab of its class, which needs no table; otherwise the address table leads to its slab. Where
-//! slabs and regions come from and go to is in `supply.rs`, large blocks are in `large.rs`.
+//! Each is done in two ways. The fast one serves what needs nothing but a window (`window.rs`) or
+//! a slab that stays where it is, within the marks of the gauge: it calls nobody, and where
+//! anything else would be due it changes nothing and says so. The slow one does everything. Where
+//! slabs and regions come from and go to is in `bins.rs` and `supply.rs`, large blocks are in
+//! `large.rs`.
 
 use super::address::AddressTable;
 use super::arena::Arena;
-use super::charge::Charge;
+use super::charge::{Charge, BATCH_MAX};
 use super::class::SizeClass;
 use super::gauge::Gauges;
 use super::large::Large;
+use super::loose::Loose;
 use super::node::NodePool;
 use super::piece::Piece;
+use super::queue::Queue;
 use super::region::Region;
 use super::remote_free::{Chain, RemoteStack};
 use super::slab::{Fault, Place, Slab, Spill};
-use super::{address::Tenant, OutOfMemory};
+use super::window::Bin;
+use super::OutOfMemory;
 use crate::ids::{Bytes, NodeId};
 use crate::machine::Machine;
+use std::hint::black_box;
 use std::ptr::NonNull;
 
 /// Foreign frees brought home before an allocation gives a node up: a tenth of a millisecond where
@@ -32,6 +37,16 @@ pub(super) struct Common {
     pub(super) stack: RemoteStack,
 }
 
+/// What became of a block on the fast way.
+pub(super) enum Freed {
+    /// It was taken back, or waits for it.
+    Yes,
+    /// Nothing: the slow way is to take it.
+    Not,
+    /// It was counted; this one, which was counted then or before, must be put back slowly.
+    But(Piece),
+}
+
 /// The books of the owner thread.
 pub(super) struct Owner {
     pub(super) common: &'static Common,
@@ -39,6 +54,12 @@ pub(super) struct Owner {
     /// Foreign frees taken off the stack and not yet walked.
     pub(super) backlog: Chain,
     pub(super) nodes: Vec<NodePool>,
+    /// By the tag of their blocks.
+    pub(super) bins: Vec<Bin>,
+    pub(super) loose: Loose,
+    pub(super) queue: Queue,
+    /// How far a node's gauge may be from what the meter knows.
+    batch: u64,
     pub(super) slabs: Arena<Slab>,
     pub(super) spills: Arena<Spill>,
     pub(super) regions: Arena<Region>,
@@ -51,48 +72,55 @@ impl Owner {
     pub(super) fn new(common: &'static Common, charge: Charge, backlog: Chain) -> Self {
         let topology = common.machine.topology();
         let count = topology.nodes.iter().map(|info| info.id.index() + 1).max();
+        let count = count.unwrap_or(0);
+        let bins = (0..count).flat_map(|_| (0..=u8::MAX).map(SizeClass::from_byte).map(Bin::new));
         let capacity = |index: usize| {
             let info = topology.nodes.iter().find(|info| info.id.index() == index);
             info.map_or(Bytes::ZERO, |info| info.capacity)
         };
-        Self {
+        let mut books = Self {
             common,
             charge,
             backlog,
-            nodes: (0..count.unwrap_or(0))
-                .map(capacity)
-                .map(NodePool::new)
-                .collect(),
+            nodes: (0..count).map(capacity).map(NodePool::new).collect(),
+            bins: bins.collect(),
+            loose: Loose::new(count << u8::BITS),
+            queue: Queue::new(),
+            batch: BATCH_MAX / count.max(1) as u64,
             slabs: Arena::new(),
             spills: Arena::new(),
             regions: Arena::new(),
             larges: Arena::new(),
             table: AddressTable::new(),
+        };
+        books.settle();
+        books
+    }
+
+    /// The fast way to a block on the first node of `order`.
+    #[inline]
+    pub(super) fn alloc_fast(&mut self, size: usize, order: &[NodeId]) -> Option<Piece> {
+        let class = SizeClass::small(size)?;
+        let &node = order.first()?;
+        let tag = Piece::tag_of(class.as_byte(), node.as_byte());
+        let bin = self.bins.get_mut(usize::from(tag))?;
+        if !bin.has_free() && bin.loose == 0 {
+            return None;
         }
+        if !self.common.gauges.node(node).take_within(bin.size()) {
+            return None;
+        }
+        let ptr = if bin.has_free() {
+            bin.take()
+        } else {
+            self.take_loose(tag)?
+        };
+        Some(Piece::tagged(ptr, tag))
     }
 
     /// A block for `size` bytes on the first node of `order` that has room.
-    #[inline]
     pub(super) fn alloc(&mut self, size: usize, order: &[NodeId]) -> Result<Piece, OutOfMemory> {
         let class = SizeClass::of(size);
-        let &first = order.first().ok_or(OutOfMemory)?;
-        if self.common.gauges.node(first).allows(class.size()) {
-            if let Some(ptr) = self.take_current(first, class) {
-                self.count_out(first, class.size());
-                return Ok(Piece::new(ptr, class, first));
-            }
-        }
-        self.alloc_slowly(size, class, order)
-    }
-
-    /// The same when the first node's current slab has nothing.
-    #[cold]
-    fn alloc_slowly(
-        &mut self,
-        size: usize,
-        class: SizeClass,
-        order: &[NodeId],
-    ) -> Result<Piece, OutOfMemory> {
         for &node in order {
             let mut found = self.serve(size, class, node);
             // Before a block lands on the wrong node, see what waits to come home.
@@ -121,23 +149,46 @@ impl Owner {
         if !self.common.gauges.node(node).allows(class.size()) {
             return None;
         }
-        let found = self.take_current(node, class).or_else(|| {
+        let tag = Piece::tag_of(class.as_byte(), node.as_byte());
+        if !self.bin(node, class)?.has_free() {
+            if let Some(ptr) = self.take_loose(tag) {
+                return Some((ptr, class.size()));
+            }
             self.refill(node, class)?;
-            self.take_current(node, class)
-        });
-        Some((found?, class.size()))
+        }
+        let bin = self.bins.get_mut(usize::from(tag))?;
+        bin.has_free().then(|| (bin.take(), bin.size()))
     }
 
-    #[inline]
-    fn take_current(&mut self, node: NodeId, class: SizeClass) -> Option<NonNull<u8>> {
-        let current = self.nodes.get(node.index())?.bin(class)?.current;
-        self.slabs.get_mut(current)?.take(&mut self.spills)
-    }
-
-    #[inline]
     fn count_out(&mut self, node: NodeId, bytes: usize) {
         self.common.gauges.node(node).take(bytes);
-        self.charge.add(bytes as i64);
+        self.settle_if_due(node);
+    }
+
+    fn settle_if_due(&mut self, node: NodeId) {
+        let unsettled = self.common.gauges.node(node).unsettled();
+        if unsettled.unsigned_abs() >= self.batch {
+            self.settle();
+        }
+    }
+
+    /// Tells the meter what it does not know yet, and sets the marks anew.
+    pub(super) fn settle(&mut self) {
+        let mut delta = 0;
+        for node in (0..self.nodes.len()).filter_map(NodeId::new) {
+            let gauge = self.common.gauges.node(node);
+            let unsettled = gauge.unsettled();
+            gauge.settle(unsettled, self.batch);
+            delta += unsettled;
+        }
+        self.charge.tell(delta);
+    }
+
+    /// From now on no allocation takes the node's live bytes beyond `limit`.
+    pub(super) fn set_limit(&mut self, node: NodeId, limit: Bytes) {
+        let gauge = self.common.gauges.node(node);
+        gauge.limit.set(limit.0);
+        gauge.settle(0, self.batch);
     }
 
     fn count_fallback(&self, order: &[NodeId], landed: NodeId) {
@@ -146,11 +197,108 @@ impl Owner {
         }
     }
 
-    /// Takes a block back from the owner thread.
+    /// The fast way to take a block back.
     #[inline]
+    pub(super) fn free_fast(&mut self, piece: Piece) -> Freed {
+        let Some(bin) = self.bins.get_mut(usize::from(piece.tag())) else {
+            return Freed::Not;
+        };
+        let gauge = self.common.gauges.node(piece.node());
+        if bin.size() == 0 || !gauge.gives_within(bin.size()) {
+            return Freed::Not;
+        }
+        match bin
+            .offset_in_window(piece.addr())
+            .map(|offset| bin.bit_at(offset))
+        {
+            Some(Ok(bit)) => {
+                bin.put(bit);
+                gauge.give(bin.size());
+                Freed::Yes
+            }
+            Some(Err(_)) => Freed::Not,
+            None => self.free_elsewhere(piece),
+        }
+    }
+
+    /// The same outside the window.
+    #[inline]
+    fn free_elsewhere(&mut self, piece: Piece) -> Freed {
+        let Some(bin) = self.bins.get_mut(usize::from(piece.tag())) else {
+            return Freed::Not;
+        };
+        self.common.gauges.node(piece.node()).give(bin.size());
+        if bin.is_in_slab(piece.addr()) {
+            return Freed::But(piece);
+        }
+        let id = self.table.slab_at(piece.addr());
+        self.slabs.prefetch(id);
+        match self.queue.push(piece) {
+            Some(oldest) if !self.put_fast(oldest) => Freed::But(oldest),
+            _ => Freed::Yes,
+        }
+    }
+
+    /// The fast way to put a block back into its slab; whether it was. Once the tag is compared,
+    /// the record's own is used: the block's may still be on its way from far memory, and a
+    /// processor goes on meanwhile where it guesses right.
+    #[inline]
+    fn put_fast(&mut self, piece: Piece) -> bool {
+        let id = self.table.slab_at(piece.addr());
+        let slab = self.slabs.get_mut(id);
+        let Some(slab) = slab.filter(|slab| slab.tag == piece.tag()) else {
+            return false;
+        };
+        let Some(bin) = self.bins.get_mut(usize::from(black_box(slab.tag))) else {
+            return false;
+        };
+        if let Some(offset) = bin.offset_in_window(piece.addr()) {
+            // The window came here while the block waited.
+            return bin.bit_at(offset).map(|bit| bin.put(bit)).is_ok();
+        }
+        let again = std::mem::replace(&mut bin.last, id) == id;
+        let Some(block) = bin.block_at(slab.offset_of(piece.addr())) else {
+            return false;
+        };
+        if slab.loose || again || !slab.is_live(block, &mut self.spills) {
+            return false;
+        }
+        match slab.place {
+            Place::Full => self.loose.keep(bin, slab, id, block),
+            Place::Partial if slab.live() > 1 => {
+                slab.put_live(block, &mut self.spills);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Puts a block back that was counted as it was freed.
+    pub(super) fn put_counted(&mut self, piece: Piece) {
+        if self.put_small(piece).is_err() {
+            self.common
+                .gauges
+                .node(piece.node())
+                .give_back(piece.class().size());
+            self.common.gauges.fault();
+        }
+    }
+
+    /// Puts every block back that waits; whether there were any.
+    pub(super) fn empty_queue(&mut self) -> bool {
+        let mut any = false;
+        while let Some(piece) = self.queue.pop() {
+            self.put_counted(piece);
+            any = true;
+        }
+        any
+    }
+
+    /// Takes a block back from the owner thread.
     pub(super) fn free(&mut self, piece: Piece) {
+        self.empty_queue();
         match self.put(piece) {
-            Ok(bytes) => self.charge.add(-(bytes as i64)),
+            Ok(_) => self.settle_if_due(piece.node()),
             Err(_) => self.common.gauges.fault(),
         }
     }
@@ -186,9 +334,15 @@ impl Owner {
     fn bring_home(&mut self, piece: Piece) {
         let claimed = self.claimed_size(piece);
         self.common.gauges.came_home(piece.node(), claimed);
-        if self.put(piece).is_err() {
-            self.common.gauges.fault();
-            self.charge.add(claimed as i64);
+        match self.put(piece) {
+            Ok(bytes) => {
+                let gauge = self.common.gauges.node(piece.node());
+                gauge.settle(-(bytes as i64), self.batch);
+            }
+            Err(_) => {
+                self.common.gauges.fault();
+                self.charge.tell(claimed as i64);
+            }
         }
     }
 
@@ -201,44 +355,57 @@ impl Owner {
     }
 
     /// Takes a block back into its slab or its mapping; its bytes.
-    #[inline]
     fn put(&mut self, piece: Piece) -> Result<usize, Fault> {
-        let addr = piece.addr();
-        let bin = self
-            .nodes
-            .get(piece.node().index())
-            .and_then(|node| node.bin(piece.class()));
-        let current = bin.and_then(|bin| self.slabs.get_mut(bin.current));
-        if let Some(slab) = current {
-            let offset = slab.offset_of(addr);
-            if offset < piece.class().rank().bytes() {
-                slab.put(offset, &mut self.spills)?;
-                return Ok(self.count_in(piece.node(), piece.class().size()));
-            }
-        }
         if piece.class().is_large() {
             return self.put_large(piece);
         }
-        self.put_by_address(piece, addr)
+        self.put_small(piece)?;
+        Ok(self.count_in(piece.node(), piece.class().size()))
     }
 
-    fn put_by_address(&mut self, piece: Piece, addr: usize) -> Result<usize, Fault> {
-        let Tenant::Slab(id) = self.table.get(addr) else {
-            return Err(Fault::ForeignPointer);
+    /// Takes a block back into its slab.
+    pub(super) fn put_small(&mut self, piece: Piece) -> Result<(), Fault> {
+        let bin = self.bins.get_mut(usize::from(piece.tag()));
+        let bin = bin.ok_or(Fault::ForeignPointer)?;
+        let Some(offset) = bin.offset_in_window(piece.addr()) else {
+            return self.put_by_address(piece);
         };
+        let bit = bin.bit_at(offset)?;
+        bin.put(bit);
+        Ok(())
+    }
+
+    fn put_by_address(&mut self, piece: Piece) -> Result<(), Fault> {
+        let id = self.table.slab_at(piece.addr());
         let slab = self.slabs.get_mut(id).ok_or(Fault::ForeignPointer)?;
-        if slab.class != piece.class() || slab.node != piece.node() {
+        if slab.tag != piece.tag() {
             return Err(Fault::ForeignPointer);
         }
-        slab.put(slab.offset_of(addr), &mut self.spills)?;
+        let offset = slab.offset_of(piece.addr());
+        let block = slab.class().block_at(offset).ok_or(Fault::ForeignPointer)?;
+        if self.is_loose(id, block) {
+            return Err(Fault::DoubleFree);
+        }
+        let slab = self.slabs.get_mut(id).ok_or(Fault::ForeignPointer)?;
+        let word = slab.put(offset, &mut self.spills)?;
         let (place, live) = (slab.place, slab.live());
-        if place == Place::Full {
-            self.link_partial(id);
+        let bin = self.bins.get_mut(usize::from(piece.tag()));
+        let bin = bin.ok_or(Fault::ForeignPointer)?;
+        let again = std::mem::replace(&mut bin.last, id) == id;
+        let gives = again || !bin.has_free();
+        match place {
+            Place::Current => {
+                self.aim(id, word);
+            }
+            _ if live == 0 => self.release_slab(id),
+            Place::Leaving => {}
+            _ if gives => {
+                self.adopt(id, word);
+            }
+            Place::Full => self.link(id, Place::Partial),
+            Place::Partial | Place::Vacant => {}
         }
-        if live == 0 {
-            self.release_slab(id);
-        }
-        Ok(self.count_in(piece.node(), piece.class().size()))
+        Ok(())
     }
 
     fn put_large(&mut self, piece: Piece) -> Result<usize, Fault> {

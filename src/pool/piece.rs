@@ -13,7 +13,7 @@ use std::ptr::NonNull;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Piece {
     pub(super) ptr: NonNull<u8>,
-    /// `| class (8 bits) | node (8 bits) |`
+    /// `| node (8 bits) | class (8 bits) |`: the number of their bin.
     tag: u16,
 }
 
@@ -32,7 +32,7 @@ impl Piece {
     /// The tag of these bytes.
     #[inline]
     pub(super) const fn tag_of(class: u8, node: u8) -> u16 {
-        (class as u16) << 8 | node as u16
+        (node as u16) << 8 | class as u16
     }
 
     /// Class and node in one word.
@@ -43,13 +43,13 @@ impl Piece {
 
     #[inline]
     pub(super) const fn class(self) -> SizeClass {
-        SizeClass::from_byte((self.tag >> 8) as u8)
+        SizeClass::from_byte(self.tag as u8)
     }
 
     /// The node. A byte that is no node stands for another one, where no such block lies.
     #[inline]
     pub(super) const fn node(self) -> NodeId {
-        match NodeId::new(self.tag as usize % NodeId::COUNT_MAX) {
+        match NodeId::new((self.tag >> 8) as usize % NodeId::COUNT_MAX) {
             Some(node) => node,
             None => NodeId::FIRST,
         }

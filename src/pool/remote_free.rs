@@ -20,7 +20,12 @@
 use super::piece::Piece;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::Ordering;
+
+#[cfg(all(test, loom))]
+use loom::sync::atomic::AtomicPtr;
+#[cfg(not(all(test, loom)))]
+use std::sync::atomic::AtomicPtr;
 
 /// What lies in the first bytes of a block on the stack.
 #[repr(C)]
@@ -38,6 +43,29 @@ const _: () = assert!(
     align_of::<Link>() <= super::class::BLOCK_ALIGN,
     "every block may hold a link"
 );
+
+/// The link at the start of a block.
+///
+/// # Safety
+/// * `at` is aligned and initialised, and nobody writes there meanwhile.
+#[cfg(not(all(test, loom)))]
+unsafe fn read_link(at: NonNull<u8>) -> Link {
+    // SAFETY: the caller's duties.
+    unsafe { at.cast::<Link>().read() }
+}
+
+/// Writes the link at the start of a block.
+///
+/// # Safety
+/// * `at` is aligned, and nobody else reads or writes there meanwhile.
+#[cfg(not(all(test, loom)))]
+unsafe fn write_link(at: NonNull<u8>, link: Link) {
+    // SAFETY: the caller's duties.
+    unsafe { at.cast::<Link>().write(link) };
+}
+
+#[cfg(all(test, loom))]
+use model::{read_link, write_link};
 
 /// The key of the seals.
 #[derive(Clone, Copy)]
@@ -85,7 +113,7 @@ pub(super) struct RemoteStack {
 }
 
 impl RemoteStack {
-    pub(super) const fn new(key: Key) -> Self {
+    pub(super) fn new(key: Key) -> Self {
         Self {
             head: AtomicPtr::new(ptr::null_mut()),
             key,
@@ -105,9 +133,9 @@ impl RemoteStack {
     ///   at least 16 initialised, writable bytes, aligned to 16.
     /// * Nobody else reads or writes the block from now on.
     pub(super) unsafe fn push(&self, piece: Piece) -> bool {
-        let at = piece.ptr.cast::<Link>();
+        let at = piece.ptr;
         // SAFETY: the caller gives 16 initialised, aligned bytes that nobody else writes.
-        let old = unsafe { at.read() };
+        let old = unsafe { read_link(at) };
         if self.key.unseal(piece.ptr, old).is_some() {
             return false;
         }
@@ -115,7 +143,7 @@ impl RemoteStack {
         loop {
             let seal = self.key.seal(piece.ptr, next, piece.tag());
             // SAFETY: as above, and writable; the block is not on the stack yet.
-            unsafe { at.write(Link { next, seal }) };
+            unsafe { write_link(at, Link { next, seal }) };
             let pushed = self.head.compare_exchange_weak(
                 next,
                 piece.ptr.as_ptr(),
@@ -165,11 +193,10 @@ impl Chain {
     /// Takes the next block off.
     pub(super) fn pop(&mut self) -> Option<Result<Piece, Broken>> {
         let head = NonNull::new(self.head)?;
-        let at = head.cast::<Link>();
         // SAFETY: `head` came through a push or through a link whose seal was right, so a pusher
         // vouched for 16 initialised, aligned bytes that stay mapped until this pop; the acquiring
         // swap makes its write visible.
-        let link = unsafe { at.read() };
+        let link = unsafe { read_link(head) };
         let Some(piece) = self.key.unseal(head, link) else {
             self.head = ptr::null_mut();
             return Some(Err(Broken));
@@ -180,12 +207,128 @@ impl Chain {
             seal: 0,
         };
         // SAFETY: the same bytes, and only the holder of the chain reaches them.
-        unsafe { at.write(wiped) };
+        unsafe { write_link(head, wiped) };
         Some(Ok(piece))
     }
 }
 
+/// Every order in which two threads and the owner can meet: `make test-soundness` runs this with
+/// `--cfg loom`. Links are cells that loom watches, so that a missing acquire or release shows as
+/// the race that it is.
 #[cfg(test)]
+#[cfg(loom)]
+mod model {
+    use super::super::class::SizeClass;
+    use super::*;
+    use crate::ids::NodeId;
+    use loom::cell::UnsafeCell;
+    use loom::sync::Arc;
+    use loom::thread;
+
+    type Cell = UnsafeCell<Link>;
+
+    /// # Safety
+    /// * `at` is a watched cell.
+    pub(super) unsafe fn read_link(at: NonNull<u8>) -> Link {
+        // SAFETY: the caller's duty.
+        let cell = unsafe { at.cast::<Cell>().as_ref() };
+        // SAFETY: loom looks for races.
+        cell.with(|link| unsafe { link.read() })
+    }
+
+    /// # Safety
+    /// * `at` is a watched cell.
+    pub(super) unsafe fn write_link(at: NonNull<u8>, link: Link) {
+        // SAFETY: the caller's duty.
+        let cell = unsafe { at.cast::<Cell>().as_ref() };
+        // SAFETY: loom looks for races.
+        cell.with_mut(|place| unsafe { place.write(link) });
+    }
+
+    /// Blocks that are watched, for as long as one order is played.
+    struct Blocks(Vec<Box<Cell>>);
+
+    impl Blocks {
+        fn new(count: usize) -> Self {
+            let empty = || Link {
+                next: ptr::null_mut(),
+                seal: 0,
+            };
+            Self((0..count).map(|_| Box::new(Cell::new(empty()))).collect())
+        }
+
+        fn piece(&self, at: usize) -> Piece {
+            let ptr = NonNull::from(&*self.0[at]).cast();
+            Piece::new(ptr, SizeClass::of(16), NodeId::FIRST)
+        }
+    }
+
+    // SAFETY: loom looks for races.
+    unsafe impl Send for Blocks {}
+    // SAFETY: loom looks for races.
+    unsafe impl Sync for Blocks {}
+
+    fn push(stack: &RemoteStack, piece: Piece) -> bool {
+        // SAFETY: a watched block that outlives the stack.
+        unsafe { stack.push(piece) }
+    }
+
+    fn drain(stack: &RemoteStack) -> Vec<Piece> {
+        let mut chain = stack.pop_all();
+        let popped = std::iter::from_fn(|| chain.pop());
+        popped
+            .map(|piece| piece.expect("a seal is right"))
+            .collect()
+    }
+
+    #[test]
+    fn two_pushers_and_the_owner_in_every_order() {
+        loom::model(|| {
+            let key = Key(7);
+            let shared = Arc::new((RemoteStack::new(key), Blocks::new(3)));
+            let pushers = [vec![0, 1], vec![2]].map(|numbers| {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || {
+                    for at in numbers {
+                        assert!(push(&shared.0, shared.1.piece(at)));
+                    }
+                })
+            });
+            let mut arrived = drain(&shared.0);
+            pushers
+                .into_iter()
+                .for_each(|pusher| pusher.join().unwrap());
+            arrived.extend(drain(&shared.0));
+            for at in 0..3 {
+                let piece = shared.1.piece(at);
+                let times = arrived.iter().filter(|found| **found == piece).count();
+                assert_eq!(times, 1, "block {at}");
+            }
+            assert!(shared.0.is_empty());
+        });
+    }
+
+    #[test]
+    fn a_block_that_came_home_may_leave_again() {
+        loom::model(|| {
+            let shared = Arc::new((RemoteStack::new(Key(7)), Blocks::new(2)));
+            assert!(push(&shared.0, shared.1.piece(0)));
+            let other = Arc::clone(&shared);
+            let pusher = thread::spawn(move || assert!(push(&other.0, other.1.piece(1))));
+            let mut arrived = drain(&shared.0);
+            if arrived.contains(&shared.1.piece(0)) {
+                assert!(push(&shared.0, shared.1.piece(0)));
+            }
+            pusher.join().unwrap();
+            arrived.extend(drain(&shared.0));
+            assert!(arrived.contains(&shared.1.piece(0)) && arrived.contains(&shared.1.piece(1)));
+            assert!(shared.0.is_empty());
+        });
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::super::class::SizeClass;
     use super::*;

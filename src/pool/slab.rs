@@ -9,7 +9,8 @@
 //!
 //! The record lies OUT of the slab, in near memory, with one bit a block (set: free). Invariant:
 //!
-//! > `live + set bits = blocks`, and no bit is set in a word below `hint`.
+//! > `live + set bits = blocks`; the blocks of a word that is lent to a window (`window.rs`) count
+//! > as live, and its bits are 0.
 //!
 //! Rejected: a header at the start of the slab with a free list threaded through the free blocks.
 //! It costs a far cache line for each allocation and each free of a far block (the list's link),
@@ -22,7 +23,7 @@
 
 use super::arena::Arena;
 use super::class::{SizeClass, BLOCKS_MAX};
-use super::piece::offset_ptr;
+use super::piece::Piece;
 use crate::ids::NodeId;
 use std::ptr::NonNull;
 
@@ -46,6 +47,8 @@ pub(super) enum Place {
     Partial,
     /// No block free.
     Full,
+    /// It is to empty: nothing is given out of it, and whoever owns its blocks moves them.
+    Leaving,
 }
 
 /// Why a block did not come back.
@@ -71,13 +74,13 @@ pub(super) struct Slab {
     pub(super) previous: u32,
     /// The region it was carved from.
     pub(super) region: u16,
-    /// Blocks given out.
+    /// Blocks given out, and those of a lent word.
     live: u16,
-    pub(super) class: SizeClass,
-    pub(super) node: NodeId,
+    /// Class and node, as [`Piece::tag`] has them.
+    pub(super) tag: u16,
     pub(super) place: Place,
-    /// The lowest word that may have a set bit.
-    hint: u8,
+    /// Whether one of its blocks is kept aside, see `loose.rs`.
+    pub(super) loose: bool,
 }
 
 const _: () = assert!(size_of::<Slab>() == 64, "one cache line");
@@ -92,10 +95,9 @@ impl Default for Slab {
             previous: NO_SLAB,
             region: 0,
             live: 0,
-            class: SizeClass::LARGE,
-            node: NodeId::FIRST,
+            tag: Piece::tag_of(SizeClass::LARGE.as_byte(), NodeId::FIRST.as_byte()),
             place: Place::Vacant,
-            hint: 0,
+            loose: false,
         }
     }
 }
@@ -112,7 +114,7 @@ fn full_word(word: usize, blocks: usize) -> u64 {
 
 /// Clears the lowest set bit and returns its number.
 #[inline]
-fn take_lowest(bits: &mut u64) -> usize {
+pub(super) fn take_lowest(bits: &mut u64) -> usize {
     let bit = bits.trailing_zeros() as usize;
     *bits &= *bits - 1;
     bit
@@ -135,13 +137,24 @@ impl Slab {
             base,
             bits: std::array::from_fn(|word| full_word(word, class.blocks())),
             region,
-            class,
-            node,
+            tag: Piece::tag_of(class.as_byte(), node.as_byte()),
             ..Self::default()
         }
     }
 
-    /// Blocks given out.
+    /// The class of its blocks.
+    #[inline]
+    pub(super) const fn class(&self) -> SizeClass {
+        Piece::tagged(self.base, self.tag).class()
+    }
+
+    /// The node that it lies on.
+    #[inline]
+    pub(super) const fn node(&self) -> NodeId {
+        Piece::tagged(self.base, self.tag).node()
+    }
+
+    /// Blocks given out, and those of a lent word.
     #[inline]
     pub(super) const fn live(&self) -> usize {
         self.live as usize
@@ -150,43 +163,28 @@ impl Slab {
     /// Whether no block is free.
     #[inline]
     pub(super) fn is_full(&self) -> bool {
-        self.live() == self.class.blocks()
+        self.live() == self.class().blocks()
     }
 
-    /// The first free block, taken; nothing where none is free.
-    #[inline]
-    pub(super) fn take(&mut self, spills: &mut Arena<Spill>) -> Option<NonNull<u8>> {
-        let word = usize::from(self.hint);
-        match self.bits.get_mut(word) {
-            Some(bits) if *bits != 0 => {
-                let bit = take_lowest(bits);
-                Some(self.give_out(word, bit))
-            }
-            _ => self.take_further(spills),
+    /// The lowest word with a free block.
+    pub(super) fn first_word(&self, spills: &Arena<Spill>) -> Option<usize> {
+        let mut words = 0..self.class().words();
+        words.find(|word| self.word(*word, spills).is_some_and(|bits| bits != 0))
+    }
+
+    /// Lends a word: its free blocks.
+    pub(super) fn lend(&mut self, word: usize, spills: &mut Arena<Spill>) -> u64 {
+        let bits = self.word_mut(word, spills).map_or(0, std::mem::take);
+        self.live += bits.count_ones() as u16;
+        bits
+    }
+
+    /// Takes a lent word back with the blocks that are free now.
+    pub(super) fn give_back(&mut self, word: usize, bits: u64, spills: &mut Arena<Spill>) {
+        if let Some(place) = self.word_mut(word, spills) {
+            *place = bits;
+            self.live -= bits.count_ones() as u16;
         }
-    }
-
-    /// The same from the words after the hint, spilled ones too. Kept apart, so that the common
-    /// path needs no registers for it.
-    #[inline(never)]
-    fn take_further(&mut self, spills: &mut Arena<Spill>) -> Option<NonNull<u8>> {
-        let words = self.class.words();
-        for word in usize::from(self.hint)..words {
-            let bits = self.word_mut(word, spills)?;
-            if *bits != 0 {
-                let bit = take_lowest(bits);
-                self.hint = word as u8;
-                return Some(self.give_out(word, bit));
-            }
-        }
-        self.hint = words as u8;
-        None
-    }
-
-    #[inline]
-    fn give_out(&mut self, word: usize, bit: usize) -> NonNull<u8> {
-        self.live += 1;
-        offset_ptr(self.base, (word * 64 + bit) * self.class.size())
     }
 
     /// How far an address lies behind the slab's base: beyond the slab's end where it lies
@@ -196,40 +194,48 @@ impl Slab {
         addr.wrapping_sub(self.base.addr().get())
     }
 
-    /// Takes the block `offset` bytes into the slab back.
+    /// Whether that block, which does not lie in a lent word, is live.
     #[inline]
-    pub(super) fn put(&mut self, offset: usize, spills: &mut Arena<Spill>) -> Result<(), Fault> {
-        let block = self.class.block_at(offset).ok_or(Fault::ForeignPointer)?;
-        let (word, bit) = (block / 64, 1 << (block % 64));
-        let bits = self.word_mut(word, spills).ok_or(Fault::ForeignPointer)?;
-        if *bits & bit != 0 {
+    pub(super) fn is_live(&mut self, block: usize, spills: &mut Arena<Spill>) -> bool {
+        let bits = self.word_mut(block / 64, spills);
+        bits.is_some_and(|bits| *bits & (1 << (block % 64)) == 0)
+    }
+
+    /// Takes a live block back.
+    #[inline]
+    pub(super) fn put_live(&mut self, block: usize, spills: &mut Arena<Spill>) {
+        if let Some(bits) = self.word_mut(block / 64, spills) {
+            *bits |= 1 << (block % 64);
+            self.live -= 1;
+        }
+    }
+
+    /// Takes the block `offset` bytes into the slab back; its word. It does not lie in a lent one.
+    pub(super) fn put(&mut self, offset: usize, spills: &mut Arena<Spill>) -> Result<usize, Fault> {
+        let block = self.class().block_at(offset).ok_or(Fault::ForeignPointer)?;
+        if !self.is_live(block, spills) {
             return Err(Fault::DoubleFree);
         }
-        *bits |= bit;
-        self.hint = self.hint.min(word as u8);
-        self.live -= 1;
-        Ok(())
+        self.put_live(block, spills);
+        Ok(block / 64)
     }
 
     /// The invariant of the record itself.
     pub(super) fn check(&self, spills: &Arena<Spill>) -> Result<(), String> {
         let mut free = 0;
-        for word in 0..self.class.words() {
+        for word in 0..self.class().words() {
             let bits = self.word(word, spills).ok_or("a slab lost its spill")?;
             free += bits.count_ones() as usize;
-            if bits & !full_word(word, self.class.blocks()) != 0 {
+            if bits & !full_word(word, self.class().blocks()) != 0 {
                 return Err(format!("slab {:?}: a bit beyond the last block", self.base));
             }
-            if bits != 0 && word < usize::from(self.hint) {
-                return Err(format!("slab {:?}: a free block below the hint", self.base));
-            }
         }
-        if free + self.live() != self.class.blocks() {
+        if free + self.live() != self.class().blocks() {
             return Err(format!(
                 "slab {:?}: {free} free + {} live != {} blocks",
                 self.base,
                 self.live(),
-                self.class.blocks()
+                self.class().blocks()
             ));
         }
         self.check_place()
@@ -239,7 +245,7 @@ impl Slab {
         let right = match self.place {
             Place::Vacant => false,
             Place::Current => true,
-            Place::Partial => self.live() > 0 && !self.is_full(),
+            Place::Partial | Place::Leaving => self.live() > 0 && !self.is_full(),
             Place::Full => self.is_full(),
         };
         let said = || {
@@ -265,7 +271,7 @@ impl Slab {
         }
     }
 
-    fn word(&self, word: usize, spills: &Arena<Spill>) -> Option<u64> {
+    pub(super) fn word(&self, word: usize, spills: &Arena<Spill>) -> Option<u64> {
         match self.bits.get(word) {
             Some(bits) => Some(*bits),
             None => spills.get(self.spill)?.get(word - WORDS_INLINE).copied(),
@@ -287,18 +293,19 @@ mod tests {
     }
 
     #[test]
-    fn every_class_fills_in_order_and_empties() {
+    fn every_class_is_lent_word_by_word_and_comes_back() {
         for class in SizeClass::all() {
             let mut spills = Arena::new();
             let mut slab = slab_of(class, &mut spills);
-            for block in 0..class.blocks() {
-                let ptr = slab.take(&mut spills).unwrap();
-                assert_eq!(slab.offset_of(ptr.addr().get()), block * class.size());
+            let mut lent = 0;
+            while let Some(word) = slab.first_word(&spills) {
+                lent += slab.lend(word, &mut spills).count_ones() as usize;
             }
-            assert!(slab.is_full() && slab.take(&mut spills).is_none());
+            assert!(slab.is_full() && lent == class.blocks());
             slab.check(&spills).unwrap();
             for block in (0..class.blocks()).rev() {
-                slab.put(block * class.size(), &mut spills).unwrap();
+                let word = slab.put(block * class.size(), &mut spills);
+                assert_eq!(word, Ok(block / 64));
             }
             assert_eq!(slab.live(), 0);
             slab.check(&spills).unwrap();
@@ -309,10 +316,13 @@ mod tests {
     fn a_block_comes_back_once_and_whole() {
         let mut spills = Arena::new();
         let mut slab = slab_of(SizeClass::of(48), &mut spills);
-        slab.take(&mut spills).unwrap();
+        let bits = slab.lend(0, &mut spills);
+        slab.give_back(0, bits & !1, &mut spills);
+        assert_eq!(slab.live(), 1);
         assert_eq!(slab.put(16, &mut spills), Err(Fault::ForeignPointer));
         assert_eq!(slab.put(48, &mut spills), Err(Fault::DoubleFree));
-        assert_eq!(slab.put(0, &mut spills), Ok(()));
+        assert!(slab.is_live(0, &mut spills) && !slab.is_live(1, &mut spills));
+        assert_eq!(slab.put(0, &mut spills), Ok(0));
         assert_eq!(slab.put(0, &mut spills), Err(Fault::DoubleFree));
         slab.check(&spills).unwrap();
     }

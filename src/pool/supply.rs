@@ -12,7 +12,7 @@ use super::address::Tenant;
 use super::class::{Rank, SizeClass, UNIT};
 use super::owner::Owner;
 use super::region::{Chore, Region};
-use super::slab::{Place, Slab, NO_SLAB};
+use super::slab::Slab;
 use super::OutOfMemory;
 use crate::ids::{Bytes, NodeId};
 use crate::machine::Mapping;
@@ -27,29 +27,8 @@ const TRIM_CALLS_MAX: usize = 256;
 const TRIM_BYTES_MAX: Bytes = Bytes::mib(128);
 
 impl Owner {
-    /// Gives the bin a current slab with a free block.
-    pub(super) fn refill(&mut self, node: NodeId, class: SizeClass) -> Option<()> {
-        let bin = *self.nodes.get(node.index())?.bin(class)?;
-        let next = if bin.partial == NO_SLAB {
-            self.new_slab(node, class)?
-        } else {
-            self.unlink_partial(bin.partial);
-            bin.partial
-        };
-        self.set_place(bin.current, Place::Full);
-        self.set_place(next, Place::Current);
-        self.nodes.get_mut(node.index())?.bin_mut(class)?.current = next;
-        Some(())
-    }
-
-    fn set_place(&mut self, id: u32, place: Place) {
-        if let Some(slab) = self.slabs.get_mut(id) {
-            slab.place = place;
-        }
-    }
-
     /// An empty slab.
-    fn new_slab(&mut self, node: NodeId, class: SizeClass) -> Option<u32> {
+    pub(super) fn new_slab(&mut self, node: NodeId, class: SizeClass) -> Option<u32> {
         let rank = class.rank();
         let bytes = Bytes::from(rank.bytes());
         let (region, unit) = self.carve(node, bytes, |region| region.take_slab(rank))?;
@@ -132,44 +111,24 @@ impl Owner {
         }
     }
 
-    /// Gives an empty slab, current or partial, back to its region.
+    /// Gives a slab without live blocks back to its region.
     pub(super) fn release_slab(&mut self, id: u32) {
         self.detach(id);
         let Some(slab) = self.slabs.remove(id) else {
             return;
         };
-        let rank = slab.class.rank();
-        if Slab::spills(slab.class) {
+        let (node, class) = (slab.node(), slab.class());
+        let rank = class.rank();
+        if Slab::spills(class) {
             self.spills.remove(slab.spill);
         }
         self.note_units(slab.base, rank, Tenant::Nothing);
-        self.common
-            .gauges
-            .node(slab.node)
-            .held
-            .sub(rank.bytes() as u64);
+        let held = &self.common.gauges.node(node).held;
+        held.sub(rank.bytes() as u64);
         let region = self.regions.get(slab.region.into());
         let unit = region.and_then(|region| region.unit_of(slab.base.addr().get()));
         if let Some(unit) = unit {
-            self.put_units(slab.node, slab.region, unit..unit + rank.units());
-        }
-    }
-
-    /// Takes a slab out of its bin.
-    fn detach(&mut self, id: u32) {
-        let Some(slab) = self.slabs.get(id) else {
-            return;
-        };
-        let (node, class) = (slab.node, slab.class);
-        match slab.place {
-            Place::Partial => self.unlink_partial(id),
-            Place::Current => {
-                let books = self.nodes.get_mut(node.index());
-                if let Some(bin) = books.and_then(|books| books.bin_mut(class)) {
-                    bin.current = NO_SLAB;
-                }
-            }
-            Place::Vacant | Place::Full => {}
+            self.put_units(node, slab.region, unit..unit + rank.units());
         }
     }
 
@@ -185,41 +144,6 @@ impl Owner {
                 books.room.reconsider();
             }
             self.unmap_empty(node, 1);
-        }
-    }
-
-    /// Puts a slab at the head of the partial list of its bin.
-    pub(super) fn link_partial(&mut self, id: u32) {
-        let Some(slab) = self.slabs.get_mut(id) else {
-            return;
-        };
-        let books = self.nodes.get_mut(slab.node.index());
-        let Some(bin) = books.and_then(|books| books.bin_mut(slab.class)) else {
-            return;
-        };
-        let next = std::mem::replace(&mut bin.partial, id);
-        (slab.place, slab.previous, slab.next) = (Place::Partial, NO_SLAB, next);
-        if let Some(next) = self.slabs.get_mut(next) {
-            next.previous = id;
-        }
-    }
-
-    fn unlink_partial(&mut self, id: u32) {
-        let Some(slab) = self.slabs.get_mut(id) else {
-            return;
-        };
-        let (previous, next) = (slab.previous, slab.next);
-        let (node, class) = (slab.node, slab.class);
-        (slab.previous, slab.next) = (NO_SLAB, NO_SLAB);
-        if let Some(next) = self.slabs.get_mut(next) {
-            next.previous = previous;
-        }
-        if let Some(previous) = self.slabs.get_mut(previous) {
-            previous.next = next;
-        } else if let Some(books) = self.nodes.get_mut(node.index()) {
-            if let Some(bin) = books.bin_mut(class) {
-                bin.partial = next;
-            }
         }
     }
 
@@ -256,6 +180,7 @@ impl Owner {
         if let Some(granted) = books.room.grant(machine, node, want, need) {
             return Ok(granted);
         }
+        self.empty_queue();
         self.release_empty_currents(node);
         self.unmap_empty(node, 0);
         let books = self.nodes.get_mut(node.index()).ok_or(OutOfMemory)?;
@@ -267,12 +192,13 @@ impl Owner {
 
     fn release_empty_currents(&mut self, node: NodeId) {
         for class in SizeClass::all() {
-            let bin = self
-                .nodes
-                .get(node.index())
-                .and_then(|books| books.bin(class));
-            let current = bin.map_or(NO_SLAB, |bin| bin.current);
-            if self.slabs.get(current).is_some_and(|slab| slab.live() == 0) {
+            self.settle_loose(node, class);
+            let Some(bin) = self.bin(node, class) else {
+                continue;
+            };
+            let (current, free) = (bin.current, bin.free());
+            let slab = self.slabs.get(current);
+            if slab.is_some_and(|slab| slab.live() == free) {
                 self.release_slab(current);
             }
         }
@@ -396,6 +322,7 @@ impl Owner {
     /// Returns the bytes; none when there is no more to give.
     pub(super) fn trim(&mut self) -> Bytes {
         let mut bytes = Bytes::ZERO;
+        self.empty_queue();
         for node in (0..self.nodes.len()).filter_map(NodeId::new) {
             self.release_empty_currents(node);
             bytes += self.unmap_empty(node, 1);

@@ -172,6 +172,8 @@ fn move_fields(works: &Works, out: &mut Vec<Field>) {
         number("migrations", stats.successful),
         number("migrated_bytes", stats.bytes.0),
         number("migrations_failed", stats.failed),
+        number("compactions", works.compactor.rounds),
+        number("compacted_values", works.compactor.moved),
         number("pass_running", works.background.running().is_some().into()),
         number("ticks", holds.ticks),
         number("tick_usec_total", holds.total_us),

@@ -9,6 +9,7 @@
 //! pulse      what an access costs                    steering    where new bytes go
 //! native     keys of the server's own types
 //! reach      the keyspace as lower floors see it     works       what runs on the timer
+//! compact    values moved together                   verify      where OS pages really lie
 //! slices     big values under way                    convert     from plane to plane
 //! ```
 
@@ -19,6 +20,7 @@ mod broken;
 mod bulk_len;
 pub(crate) mod callbacks;
 mod charge;
+mod compact;
 pub(crate) mod convert;
 pub(crate) mod events;
 pub(crate) mod guard;

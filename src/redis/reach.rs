@@ -20,7 +20,7 @@ use crate::migrate::{
     carry_out, Budget, CursorId, KeyInfo, KeyRef, Keyspace, Kind, Move, MoveStats, Outcome, Plane,
     Report, ScanStep, Usage,
 };
-use crate::pool::OutOfMemory;
+use crate::pool::{Block, OutOfMemory};
 use crate::strategy::{Engine, Params, Plan, View};
 use crate::value::Value;
 use std::time::Instant;
@@ -39,14 +39,45 @@ pub(crate) struct Cursors {
 
 /// A cursor over one database or over all of them.
 #[derive(Default)]
-struct DbCursor {
+pub(crate) struct DbCursor {
     db: u32,
     only: Option<u32>,
     cursor: Option<ServerCursor>,
 }
 
 impl DbCursor {
-    fn rewind(&mut self, only: Option<u32>) {
+    /// Goes on for about `max` keys; `each` changes none.
+    pub(crate) fn walk(
+        &mut self,
+        ctx: Ctx<'_>,
+        max: usize,
+        each: &mut dyn FnMut(DbIndex, Name<'_>, &Key<'_>),
+    ) -> ScanStep {
+        if self.cursor.is_none() {
+            self.cursor = ServerCursor::new();
+        }
+        let mut step = ScanStep::default();
+        let mut buckets = max.saturating_mul(EMPTY_BUCKETS_PER_KEY);
+        while step.scanned < max && buckets > 0 {
+            buckets -= 1;
+            let db = DbIndex(self.db);
+            let Some(cursor) = self.cursor.as_mut().filter(|_| ctx.select_db(db.0)) else {
+                step.wrapped = true;
+                break;
+            };
+            let more = cursor.step(ctx, &mut |name, key| {
+                step.scanned += 1;
+                each(db, name, &key);
+            });
+            if !more && self.next_db(ctx) {
+                step.wrapped = true;
+                break;
+            }
+        }
+        step
+    }
+
+    pub(crate) fn rewind(&mut self, only: Option<u32>) {
         self.only = only;
         self.db = only.unwrap_or(0);
         if let Some(cursor) = &mut self.cursor {
@@ -280,6 +311,19 @@ fn scanned_info(server: &Server, name: Name<'_>, key: &Key<'_>, clock: &Clock) -
     unsafe { with_any(kind, value, server.pool, info) }
 }
 
+/// Where the NUMA string behind a scanned key lies; nothing for any other key.
+pub(super) fn string_address(server: &Server, key: &Key<'_>) -> Option<usize> {
+    let kind = match key.kind() {
+        KeyKind::Module(handle) => server.types.kind_of(handle),
+        _ => None,
+    };
+    let kind = kind.filter(|kind| *kind == Kind::String)?;
+    let value = key.module_value()?;
+    let address = |value: &dyn Value| value.root().block().map(Block::addr);
+    // SAFETY: the server's pointer of our type, live while its scan callback runs.
+    unsafe { with_any(kind, value, server.pool, address) }?
+}
+
 impl Keyspace for Reach<'_> {
     fn look(&mut self, key: &KeyRef) -> Option<KeyInfo> {
         if let Some(info) = self.native(key) {
@@ -329,30 +373,11 @@ impl Keyspace for Reach<'_> {
     ) -> ScanStep {
         let (ctx, server, clock) = (self.ctx, self.server, &self.clock);
         let at = self.cursors.of(id);
-        if at.cursor.is_none() {
-            at.cursor = ServerCursor::new();
-        }
-        let mut step = ScanStep::default();
-        let mut buckets = max.saturating_mul(EMPTY_BUCKETS_PER_KEY);
-        while step.scanned < max && buckets > 0 {
-            buckets -= 1;
-            let db = DbIndex(at.db);
-            let Some(cursor) = at.cursor.as_mut().filter(|_| ctx.select_db(db.0)) else {
-                step.wrapped = true;
-                break;
-            };
-            let more = cursor.step(ctx, &mut |name, key| {
-                step.scanned += 1;
-                if let Some(info) = scanned_info(server, name, &key, clock) {
-                    each(&KeyRef::new(db, name.bytes()), info);
-                }
-            });
-            if !more && at.next_db(ctx) {
-                step.wrapped = true;
-                break;
+        at.walk(ctx, max, &mut |db, name, key| {
+            if let Some(info) = scanned_info(server, name, key, clock) {
+                each(&KeyRef::new(db, name.bytes()), info);
             }
-        }
-        step
+        })
     }
 
     fn rewind(&mut self, id: CursorId, db: Option<DbIndex>) {

@@ -1,7 +1,8 @@
 //! What runs on the timer: the strategies, the background pass, the survey, the check of home.
 //!
 //! ```text
-//! tick -> clock -> foreign frees home -> [moves allowed?] -> slices -> runner -> pass -> survey
+//! tick -> clock -> foreign frees home -> [moves allowed?] -> slices -> runner -> pass ->
+//! survey -> compaction
 //! ```
 //!
 //! Moves are allowed unless the module is switched off, the dataset is loading, or a child of the
@@ -9,6 +10,7 @@
 //! replication must rest, ends where the server becomes a replica (whose master now says what its
 //! keys are), and works while the module is switched off, being the way to leave.
 
+use super::compact::Compactor;
 use super::native::Native;
 use super::raw::{Ctx, LogLevel};
 use super::reach::{Cursors, Reach};
@@ -70,6 +72,7 @@ pub(crate) struct Works {
     pub(crate) background: Background,
     pub(crate) stats: MoveStats,
     pub(crate) survey: Survey,
+    pub(crate) compactor: Compactor,
     pub(crate) holds: Holds,
     pub(crate) rest: Option<Rest>,
     pub(crate) slices: Slices,
@@ -94,6 +97,7 @@ impl Works {
             background: Background::new(),
             stats: MoveStats::default(),
             survey: Survey::default(),
+            compactor: Compactor::default(),
             holds: Holds::default(),
             rest: None,
             slices: Slices::default(),
@@ -233,12 +237,14 @@ impl Works {
         if !reach.walked && !left.is_exhausted() {
             View::scan(&mut reach, IDLE_WALK_KEYS, &mut |_, _| {});
         }
+        let now_ms = View::now_ms(&reach);
+        let (bar, hungry, shifted) = (runner.bar(), runner.is_hungry(), runner.take_shift());
+        let compacting = self.compactor.step(ctx, server, &mut left, now_ms);
         if !left.is_exhausted() {
             server
                 .verifier
                 .with(|verifier| verifier.step(server, VERIFY_PAGES));
         }
-        let (bar, hungry, shifted) = (runner.bar(), runner.is_hungry(), runner.take_shift());
         server.pulse.with(|pulse| {
             pulse.set_bar(bar);
             if shifted {
@@ -247,7 +253,7 @@ impl Works {
         });
         tick_native(server, config, bar);
         log_events(ctx, config, events);
-        self.pace.note_hunger(hungry);
+        self.pace.note_hunger(hungry || compacting);
         budget.bytes - left.bytes
     }
 

@@ -24,6 +24,8 @@ const HELP: &[&str] = &[
     "    Keys and bytes by node and hotness level: rows of [node, level, keys, bytes].",
     "VERIFY [COUNT <n>]",
     "    Asks the kernel where the bytes of n keys lie, and repairs what lies elsewhere.",
+    "COMPACT",
+    "    Moves values together within their nodes now, in the background; STATUS tells how far.",
     "CONVERT <key> NATIVE|NUMA",
     "    Moves the key to the other plane; its time to live stays.",
     "RELEASE [MATCH <glob>]|CANCEL",
@@ -57,6 +59,7 @@ pub(super) fn run(call: &Call<'_>) -> Done {
         (b"STATUS", 1) => status(call),
         (b"HEATMAP", 1) => heatmap(call),
         (b"VERIFY", 1 | 3) => verify(call),
+        (b"COMPACT", 1) => compact(call),
         (b"CONVERT", 3) => convert(call, call.name(2)?, call.word(3)?),
         (b"RELEASE", 1..=3) => release(call),
         (b"HELP", 1) => {
@@ -175,6 +178,9 @@ fn status(call: &Call<'_>) -> Done {
                 "last_pass_failed",
                 Value::count(last.map_or(0, |last| last.progress.failed)),
             ),
+            ("compaction", Value::text(works.compactor.state())),
+            ("compactions", Value::count(works.compactor.rounds)),
+            ("compacted_values", Value::count(works.compactor.moved)),
             ("slots", slots(works)),
             (
                 "survey_age_ms",
@@ -268,6 +274,14 @@ fn verify(call: &Call<'_>) -> Done {
             ("mismatches", shown),
         ],
     );
+    Ok(())
+}
+
+fn compact(call: &Call<'_>) -> Done {
+    call.admin_allowed()?;
+    let asked = call.server.works.with(|works| works.compactor.ask());
+    asked.ok_or_else(Fail::busy)?;
+    call.ctx.reply_ok();
     Ok(())
 }
 
