@@ -7,6 +7,7 @@
 #   make test    Rust tests, tests of the tools, server tests; ends with "N passed, N failed"
 #   make bench-strings   NUMA.GET and NUMA.SET against GET and SET, interleaved on one server
 #   make bench-native    what the module costs stock commands: instructions, throughput
+#   make test-redis Redis's own suite, while the module moves its keys to and fro
 #   make test-numa  the tests on real NUMA nodes, in a Linux guest
 #   make demo-native     native keys of a stock file, tiered under Zipf and held against the oracle
 #   make demo    replay a request trace and watch hot keys come near (TRACE=<file>, RATE=, ...)
@@ -22,7 +23,7 @@ export REDIS_SERVER PORT ARGS
 
 .DEFAULT_GOAL := help
 .PHONY: help build module redis run demo demo-native bench-strings bench-native test test-rust \
-	test-tools test-server test-numa tidy lint clean
+	test-tools test-server test-redis test-numa tidy lint clean
 
 help:
 	@echo 'make run          build what is missing, start Redis with the module (PORT= ARGS= REDIS_SERVER=)'
@@ -31,6 +32,7 @@ help:
 	@echo 'make test-rust    the Rust tests only        (FILTER=<part of a test name>)'
 	@echo 'make test-tools   the tests of the demo and of the test runner only'
 	@echo 'make test-server  the server tests only      (UNITS="<file> ..." as in module-tests/tests.list)'
+	@echo 'make test-redis   Redis own test suite while the module moves its keys  (UNITS="unit/type/list ...")'
 	@echo 'make test-numa    tests on real nodes, in a Linux guest (ONLY="<part of a test name>")'
 	@echo 'make demo         hot keys coming near, drawn  (TRACE= RATE= DEMO_REQUESTS=; see module-tests/demo)'
 	@echo 'make demo-native  native keys of a stock file, against the oracle  (KEYS= NEAR= SECONDS= SEED=)'
@@ -83,6 +85,14 @@ test-tools:
 test-server: build
 	@sh $(TOOLS)/need tclsh
 	@python3 module-tests/run $(UNITS)
+
+# Redis's own suite with native keys moved to and fro all the while: some ten minutes.
+test-redis: redis
+	@sh $(TOOLS)/need cargo cc python3 pip tclsh
+	@$(WITH_LIBCLANG) cargo build --release --locked --features restless \
+		--target-dir target/restless
+	@chmod +x target/restless/release/libredis_numa.so
+	@python3 module-tests/stock/run $(UNITS)
 
 # Fetches QEMU and a kernel as Debian packages; ends with "N passed, N failed[, N skipped]".
 test-numa: build

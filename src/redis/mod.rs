@@ -29,6 +29,8 @@ pub(crate) mod prove;
 mod pulse;
 pub(crate) mod raw;
 mod reach;
+#[cfg(feature = "restless")]
+mod restless;
 pub(crate) mod server;
 mod steering;
 pub(crate) mod string_key;

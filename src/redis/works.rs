@@ -225,6 +225,11 @@ impl Works {
         let mut left = budget;
         let (mut reach, runner, background) = self.reach(ctx, server, config);
         reach.settle_native(&mut left);
+        #[cfg(feature = "restless")]
+        {
+            let nodes = View::nodes(&reach);
+            super::restless::stir(&mut reach, &nodes);
+        }
         let moved_before = reach.stats.successful;
         let events = runner.tick(&mut reach, &mut left);
         // Half of what is left of a tick's time is kept from a fast path, so a tick that moved

@@ -164,6 +164,11 @@ impl CompositeLru {
                 self.draining = false;
                 break;
             }
+            // The last ones known are no longer the coldest there are: they wait for the survey to
+            // find others to be compared with.
+            if self.survey.victims.len() <= self.survey.reserve() {
+                break;
+            }
             let Some(victim) = self.next_victim(desk) else {
                 break;
             };

@@ -29,6 +29,9 @@ pub(super) struct Survey {
     pub(super) victims: Victims,
     found: Vec<(Density, KeyRef)>,
     far_size_log2: i32,
+    /// Near keys that the running walk has passed, and the last whole one.
+    near_passed: usize,
+    near_keys: usize,
 }
 
 /// How much to look at.
@@ -67,6 +70,8 @@ impl Survey {
             victims: Victims::new(VICTIMS_MAX),
             found: Vec::new(),
             far_size_log2: 0,
+            near_passed: 0,
+            near_keys: 0,
         }
     }
 
@@ -79,6 +84,13 @@ impl Survey {
     /// The size of a middling far key, as a logarithm in steps of a score.
     pub(super) const fn far_size_log2(&self) -> i32 {
         self.far_size_log2
+    }
+
+    /// Victims that a drain leaves: half of the list, or of the near keys where they are few. A
+    /// drain that took what it knows to the last would send hot keys away, and leave a promotion
+    /// nobody to displace.
+    pub(super) fn reserve(&self) -> usize {
+        (self.near_keys / 2).min(VICTIMS_MAX / 2)
     }
 
     /// The far keys found since the last call, hottest first.
@@ -112,6 +124,9 @@ impl Survey {
                 }
             });
             scanned += step.scanned;
+            if step.wrapped {
+                self.near_keys = std::mem::take(&mut self.near_passed);
+            }
             wraps += u32::from(step.wrapped);
             if wraps > wraps_max || (step.scanned == 0 && !step.wrapped) {
                 return scanned;
@@ -133,6 +148,7 @@ impl Survey {
     fn see(&mut self, key: &KeyRef, info: &KeyInfo, bar: &Bar) {
         let density = Density::of(info);
         if info.node == bar.home {
+            self.near_passed += 1;
             self.victims.offer(key, density);
             return;
         }

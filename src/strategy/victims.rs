@@ -44,6 +44,11 @@ impl Victims {
         self.by_density.insert((density, key.clone()));
     }
 
+    /// How many are known.
+    pub(super) fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
     /// The density of the coldest, as it was last seen.
     pub(super) fn coldest(&self) -> Option<Density> {
         self.by_density.first().map(|(density, _)| *density)
