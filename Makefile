@@ -8,7 +8,10 @@
 #   make bench-strings   NUMA.GET and NUMA.SET against GET and SET, interleaved on one server
 #   make bench-native    what the module costs stock commands: instructions, throughput
 #   make test-redis Redis's own suite, while the module moves its keys to and fro
+#   make test-types  Redis's own tests of the five types, on servers whose plain commands act on
+#                NUMA types
 #   make test-numa  the tests on real NUMA nodes, in a Linux guest
+#   make bench-numa far misses a request on these nodes, by who places Redis's memory
 #   make demo-native     native keys of a stock file, tiered under Zipf and held against the oracle
 #   make demo    replay a request trace and watch hot keys come near (TRACE=<file>, RATE=, ...)
 #
@@ -23,7 +26,7 @@ export REDIS_SERVER PORT ARGS
 
 .DEFAULT_GOAL := help
 .PHONY: help build module redis run demo demo-native bench-strings bench-native test test-rust \
-	test-tools test-server test-redis test-numa tidy lint clean
+	test-tools test-server test-types test-redis test-numa bench-numa tidy lint clean
 
 help:
 	@echo 'make run          build what is missing, start Redis with the module (PORT= ARGS= REDIS_SERVER=)'
@@ -33,7 +36,9 @@ help:
 	@echo 'make test-tools   the tests of the demo and of the test runner only'
 	@echo 'make test-server  the server tests only      (UNITS="<file> ..." as in module-tests/tests.list)'
 	@echo 'make test-redis   Redis own test suite while the module moves its keys  (UNITS="unit/type/list ...")'
+	@echo 'make test-types   stock tests of the five types, on NUMA types  (TYPES="type/hash ...")'
 	@echo 'make test-numa    tests on real nodes, in a Linux guest (ONLY="<part of a test name>")'
+	@echo 'make bench-numa   far misses a request, by who places the memory (ARGS="--only <row> --seed <n> ...")'
 	@echo 'make demo         hot keys coming near, drawn  (TRACE= RATE= DEMO_REQUESTS=; see module-tests/demo)'
 	@echo 'make demo-native  native keys of a stock file, against the oracle  (KEYS= NEAR= SECONDS= SEED=)'
 	@echo 'make bench-strings NUMA.GET and NUMA.SET against the stock ones (ROUNDS= SIZES= CALLGRIND=1)'
@@ -94,9 +99,18 @@ test-redis: redis
 	@chmod +x target/restless/release/libredis_numa.so
 	@python3 module-tests/stock/run $(UNITS)
 
+# Says which share of the stock tests is excepted; ends with "N passed, N failed".
+test-types: build
+	@sh $(TOOLS)/need tclsh
+	@python3 -B module-tests/types/run $(TYPES)
+
 # Fetches QEMU and a kernel as Debian packages; ends with "N passed, N failed[, N skipped]".
 test-numa: build
 	@python3 module-tests/guest/run $(if $(ONLY),--only '$(ONLY)')
+
+# Boots the same guest once a row; needs what test-numa needs.
+bench-numa: build
+	@python3 module-tests/guest/table $(ARGS)
 
 lint:
 	@sh $(TOOLS)/need cargo cc python3 pip rustfmt clippy

@@ -43,7 +43,12 @@ const UNSAFE_FILES: &[&str] = &[
     "machine/simulated.rs",
     "pool/remote_free.rs",
     "pool/handle.rs",
+    "value/blocks.rs",
     "value/raw.rs",
+    "value/double.rs",     // reading and writing numbers as the C library does
+    "value/link.rs",       // from eight bytes back to a block
+    "value/table/big.rs",  // links of a directory
+    "value/table/text.rs", // links of long texts
     "value/longdouble.rs",
     "redis/allocator.rs",
     "redis/callbacks.rs",
@@ -56,19 +61,24 @@ const UNSAFE_FILES: &[&str] = &[
     "redis/native/jemalloc.rs", // its control functions
     "redis/raw/args.rs",
     "redis/raw/arity.rs",
+    "redis/raw/block.rs",
+    "redis/raw/call.rs",
     "redis/raw/context.rs",
     "redis/raw/filter.rs",
     "redis/raw/io.rs",
     "redis/raw/key.rs",
     "redis/raw/mod.rs",
+    "redis/raw/native.rs",
     "redis/raw/report.rs",
+    "redis/raw/resp.rs",
     "redis/raw/scan.rs",
     "redis/raw/setup.rs",
     "redis/raw/text.rs",
-    "redis/reach.rs",       // one borrow of a scanned value
-    "redis/string_key.rs",  // where a value's pointer changes hands
-    "redis/string_type.rs", // what the type's callbacks borrow and free
-    "lib.rs",               // the context of the load
+    "redis/reach.rs",     // one borrow of a scanned value
+    "redis/numa_key.rs",  // where a value's pointer changes hands
+    "redis/numa_type.rs", // what a type's callbacks borrow and free
+    "redis/types.rs",     // the same where the type is known by the server's handle alone
+    "lib.rs",             // the context of the load
 ];
 
 /// What may lie at the root. Whatever else comes finds its home under src/ or module-tests/.

@@ -76,21 +76,21 @@ def add_with_libraries(archive, name, source, search):
         archive.program(library if "/ld-" in library else f"{LIBRARIES}/{os.path.basename(library)}", library)
 
 
-def python_modules():
-    """Name and file of each module that the tests import."""
-    command = [sys.executable, "-S", "-B", str(INSIDE / "main.py"), "--modules"]
+def python_modules(script):
+    """Name and file of each module that the script imports."""
+    command = [sys.executable, "-S", "-B", str(INSIDE / script), "--modules"]
     env = {**os.environ, "PYTHONPATH": str(WIRE.parent)}
     done = subprocess.run(command, stdout=subprocess.PIPE, env=env, check=True)
     return json.loads(done.stdout)
 
 
-def add_python(archive, search):
+def add_python(archive, search, script):
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     library = f"{PYTHON}/lib/{version}"
     add_with_libraries(archive, f"{PYTHON}/bin/python3", os.path.realpath(sys.executable), search)
     archive.entry(f"{library}/lib-dynload", 0o040755)
     with tempfile.TemporaryDirectory() as folder:
-        for name, path in python_modules().items():
+        for name, path in python_modules(script).items():
             source = pathlib.Path(path)
             if INSIDE in source.parents or source == WIRE:
                 continue  # added as they are, so that a traceback shows their lines
@@ -103,8 +103,8 @@ def add_python(archive, search):
             archive.file(f"{library}/{inner}.pyc", compiled)
 
 
-def build(packages, server, module, arguments):
-    """The image as bytes; `arguments` are those of inside/main.py."""
+def build(packages, server, module, script, arguments):
+    """The image as bytes; `script` is the one of inside/ that runs, with these arguments."""
     archive = Archive()
     search = packages / "usr" / "lib" / "x86_64-linux-gnu"
     for folder in ("proc", "sys", "dev", "tmp", "run", "bin", "sbin", "usr/bin", "usr/sbin"):
@@ -117,8 +117,8 @@ def build(packages, server, module, arguments):
         if path.is_file():
             add_with_libraries(archive, f"usr/bin/{name}", path, search)
     add_with_libraries(archive, "module/libredis_numa.so", module, search)
-    add_python(archive, search)
+    add_python(archive, search, script)
     for source in [*INSIDE.glob("*.py"), WIRE]:
         archive.file(f"tests/{source.name}", source)
-    archive.entry("tests/arguments", 0o100644, "\n".join(arguments).encode())
+    archive.entry("tests/arguments", 0o100644, "\n".join([script, *arguments]).encode())
     return archive.whole()

@@ -3,6 +3,8 @@
 import contextlib
 import io
 import pathlib
+import shutil
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -13,6 +15,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "tools")]
 import console  # noqa: E402  (the path is set just above)
 import get  # noqa: E402
 import image  # noqa: E402
+import misses  # noqa: E402
 
 WHOLE = "plan 2\nok 1.0 one\n  | 5 judgements\nfailed 2.5 two: why\n  | because\nend\n"
 
@@ -81,6 +84,44 @@ class Image(unittest.TestCase):
     def test_a_missing_library_is_named(self):
         with contextlib.redirect_stderr(io.StringIO()):
             self.assertEqual(image.libraries_of(__file__, "/nonesuch"), [])
+
+
+class Misses(unittest.TestCase):
+    COUNTS = (
+        "window 0 accesses 9 misses 9 0 0\nwindow 2 accesses 90 misses 20 4 6\n"
+        "window 2 accesses 90 misses 20 4 6\npage 7f00 0 15\npage 7f01 2 5\npage 9 0 1\n"
+        "window 1 accesses 80 misses 16 0 5\n"
+    )
+
+    def test_windows_are_counted_by_the_request_without_the_filling(self):
+        windows, pages = misses.read_counts(self.COUNTS, 10)
+        self.assertEqual([(w.near, w.far) for w in windows], [(2.0, 1.0), (2.0, 1.0), (1.6, 0.5)])
+        self.assertEqual(windows[0].ns, 2 * 80 + 250)
+        self.assertEqual(pages, [(0x7F00, 0, 15), (0x7F01, 2, 5), (9, 0, 1)])
+
+    def test_a_row_has_settled_when_the_last_two_windows_of_its_warm_up_agree(self):
+        windows, pages = misses.read_counts(self.COUNTS, 10)
+        self.assertTrue(misses.Outcome("row", windows, pages, {}, []).settled)
+        self.assertFalse(misses.Outcome("row", windows[1:], pages, {}, []).settled)
+        windows[1].far += 0.05
+        self.assertFalse(misses.Outcome("row", windows, pages, {}, []).settled)
+
+    def test_misses_are_told_by_mapping(self):
+        told = '{"window": 1, "moves": 3, "moved_bytes": 10}\r\n{"maps": [[32512, 32514, ""], [8, 9, "x"]]}\n'
+        facts, moves = misses.read_facts(told)
+        windows, pages = misses.read_counts(self.COUNTS, 10)
+        row = misses.Outcome("row", windows, pages, facts, moves)
+        self.assertEqual(misses.by_mapping(row), {"anonymous": 20, "other": 1})
+        self.assertEqual(row.moves, [(3, 10)])
+
+    @unittest.skipUnless(shutil.which("cc"), "no C compiler here")
+    def test_the_plugin_counts_accesses_of_known_outcome(self):
+        with tempfile.TemporaryDirectory() as folder:
+            program = f"{folder}/test"
+            command = ["cc", "-Wall", "-Wextra", "-Werror", str(HERE / "plugin/test_misses.c"), "-o", program]
+            subprocess.run(command, check=True)
+            done = subprocess.run([program], stdout=subprocess.PIPE, text=True, check=False)
+        self.assertEqual((done.returncode, done.stdout), (0, ""))
 
 
 if __name__ == "__main__":

@@ -254,10 +254,10 @@ tags {numa} {
             r set key value
             assert_error {ERR Key not found} {r numa convert missing numa}
             assert_error {ERR Key not found} {r numa convert missing native}
+            assert_error {ERR This type has no NUMA form in this version} {
+                r numa convert stream numa
+            }
             foreach key {list hash stream} {
-                assert_error {ERR This type has no NUMA form in this version} {
-                    r numa convert $key numa
-                }
                 assert_equal {OK} [r numa convert $key native]
             }
             assert_error {ERR Unknown plane: NATIVE or NUMA} {r numa convert key far}

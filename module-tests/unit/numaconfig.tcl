@@ -309,14 +309,6 @@ tags {numaconfig} {
         }
 
         test {SET: what this version does not do is refused, not pretended} {
-            foreach {name value} {
-                transparent_types all
-                transparent_types string
-            } {
-                assert_error "ERR $name takes only * in this version*" {
-                    r numaconfig set $name $value
-                }
-            }
             assert_error {ERR native_keys must be one of off, observe, manage, got 'some'} {
                 r numaconfig set native_keys some
             }

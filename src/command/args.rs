@@ -9,6 +9,12 @@ pub(crate) fn integer(word: &[u8]) -> Result<i64, Fail> {
     number::parse_integer(word).ok_or(Fail::NotInteger)
 }
 
+/// A whole number that is not negative; `text` is the error for anything else.
+pub(crate) fn positive(word: &[u8], text: &'static str) -> Result<u64, Fail> {
+    let number = number::parse_integer(word).and_then(|number| u64::try_from(number).ok());
+    number.ok_or_else(|| Fail::text(text))
+}
+
 /// Whether `word` is the option `name`, in whatever case.
 pub(crate) fn is(word: &[u8], name: &str) -> bool {
     word.eq_ignore_ascii_case(name.as_bytes())
@@ -34,7 +40,9 @@ impl Call<'_> {
     pub(crate) fn trailing_node(&self, index: usize) -> Result<Option<NodeId>, Fail> {
         match self.args.len().checked_sub(index) {
             Some(0) => Ok(None),
-            Some(2) if is(self.word(index)?, "NODE") => self.node_hint(self.word(index + 1)?),
+            Some(2) if !self.plain && is(self.word(index)?, "NODE") => {
+                self.node_hint(self.word(index + 1)?)
+            }
             _ => Err(Fail::Arity),
         }
     }

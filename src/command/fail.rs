@@ -2,6 +2,7 @@
 
 use crate::pool::OutOfMemory;
 use crate::redis::raw::Ctx;
+use crate::redis::transparent::PREFIX;
 use std::borrow::Cow;
 use std::ffi::CStr;
 
@@ -62,9 +63,14 @@ impl Fail {
         Self::text("The module is busy; nothing was done")
     }
 
-    /// Sends it, as the answer to `command`.
-    pub(crate) fn reply(&self, ctx: Ctx<'_>, command: &CStr) {
-        ctx.reply_error(&self.line(command));
+    /// Sends it, as the answer to `command`; where the client wrote the `plain` name, under that.
+    pub(crate) fn reply(&self, ctx: Ctx<'_>, command: &CStr, plain: bool) {
+        let line = self.line(command);
+        if plain {
+            ctx.reply_error(&line.replace(PREFIX, ""));
+        } else {
+            ctx.reply_error(&line);
+        }
     }
 
     /// The text of the reply. The server's own function for a wrong arity would repeat the

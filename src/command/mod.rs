@@ -1,19 +1,84 @@
-//! Floor 6: words in, replies out. One row a command here, one file a family.
+//! Floor 6: words in, replies out. A family of commands is a folder with a table of its own: one
+//! row a command.
 //!
 //! A handler takes a [`Call`], replies once, and answers `Err` with a [`Fail`] when it has not
 //! replied: the text of every error stands in `fail` and nowhere else.
 
 mod args;
 mod fail;
-mod numa;
-mod numaconfig;
-mod numamigrate;
+mod plain;
 mod reply;
-mod string;
+mod sample;
+mod scan;
+mod span;
+mod wait;
 
+/// The table of a family: a row a command, with name, flags, keys (first, last, step), words
+/// (least, most) and handler. It makes `register`, which registers the rows.
+macro_rules! commands {
+    ($($name:literal, $flags:literal, $keys:expr, $words:expr, $run:path;)*) => {
+        /// The names of the family.
+        pub(in crate::command) const NAMES: &[&std::ffi::CStr] = &[$($name),*];
+
+        /// Registers the family; the name of the first command that the server refuses.
+        pub(in crate::command) fn register(
+            ctx: crate::redis::raw::Ctx<'_>,
+        ) -> Result<(), &'static str> {
+            use crate::command::{arity, serve};
+            use crate::redis::{callbacks::Command, raw::{Args, Ctx}};
+            $({
+                struct Row;
+
+                impl Command for Row {
+                    const NAME: &'static std::ffi::CStr = $name;
+                    const FLAGS: &'static std::ffi::CStr = $flags;
+                    const KEYS: (i32, i32, i32) = $keys;
+                    const ARITY: i32 = arity($words);
+
+                    fn serve(ctx: Ctx<'_>, args: Args<'_>) {
+                        serve::<Self>(ctx, args, $words, $run);
+                    }
+                }
+                ctx.create_command::<Row>().map_err(|name| name.to_str().unwrap_or("?"))?;
+            })*
+            Ok(())
+        }
+    };
+}
+
+/// One key, the first word.
+const ONE: (i32, i32, i32) = (1, 1, 1);
+/// Two keys, the first two words.
+const TWO: (i32, i32, i32) = (1, 2, 1);
+/// Every word but the last is a key.
+const ALL_BUT_LAST: (i32, i32, i32) = (1, -2, 1);
+/// Every word is a key.
+const ALL: (i32, i32, i32) = (1, -1, 1);
+/// Every word but the first is a key.
+const AFTER_WORD: (i32, i32, i32) = (2, -1, 1);
+/// Every second word is a key.
+const PAIRS: (i32, i32, i32) = (1, -1, 2);
+/// No fixed place: the handler tells.
+const NONE: (i32, i32, i32) = (0, 0, 0);
+/// As many words as the client likes.
+const MANY: usize = usize::MAX;
+
+mod generic;
+mod hash;
+mod list;
+mod own;
+mod set;
+mod string;
+mod zset;
+
+use crate::migrate::Kind;
+use crate::pool::OutOfMemory;
 use crate::redis::callbacks::Command;
-use crate::redis::raw::{Args, Ctx, Name};
+use crate::redis::numa_key::{Holds, TypedKey};
+use crate::redis::numa_type::NumaType;
+use crate::redis::raw::{Args, Ctx, Mode, Name};
 use crate::redis::server::{server, Server};
+use crate::redis::transparent;
 pub(crate) use fail::Fail;
 
 /// One call of a command.
@@ -21,6 +86,8 @@ pub(crate) struct Call<'c> {
     pub(crate) ctx: Ctx<'c>,
     pub(crate) args: Args<'c>,
     pub(crate) server: &'static Server,
+    /// Whether the client wrote the stock name, and the filter ours.
+    pub(crate) plain: bool,
 }
 
 impl<'c> Call<'c> {
@@ -34,6 +101,50 @@ impl<'c> Call<'c> {
     pub(crate) fn key_at(&self, index: usize) {
         if index < self.args.len() {
             self.ctx.key_at(index);
+        }
+    }
+
+    /// Opens a key for the commands of type `V`.
+    pub(crate) fn open<V: NumaType>(&self, name: Name<'c>, mode: Mode) -> TypedKey<'c, V> {
+        TypedKey::open(self.server, self.ctx, name, mode)
+    }
+
+    /// Opens the key at word `index` for a command that works on a `V` or on nothing.
+    pub(crate) fn own_key<V: NumaType>(
+        &self,
+        index: usize,
+        mode: Mode,
+    ) -> Result<TypedKey<'c, V>, Fail> {
+        let key = self.open(self.name(index)?, mode);
+        match key.holds() {
+            Holds::Other => Err(Fail::WrongType),
+            Holds::Nothing | Holds::Numa => Ok(key),
+        }
+    }
+
+    /// The same for a command that answers the old value before it changes it. The stock ones
+    /// look the key up for reading first, so a hit or a miss is counted.
+    pub(crate) fn own_key_after_read<V: NumaType>(
+        &self,
+        index: usize,
+    ) -> Result<TypedKey<'c, V>, Fail> {
+        drop(self.ctx.open(self.name(index)?, Mode::Read));
+        self.own_key(index, Mode::Write)
+    }
+
+    /// Does one of several parts of a change: within the limits, and once another part was done,
+    /// beyond them, so that a command is done as a whole or not at all.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: this part was not done.
+    pub(crate) fn whole<R>(
+        &self,
+        begun: bool,
+        mut part: impl FnMut() -> Result<R, OutOfMemory>,
+    ) -> Result<R, OutOfMemory> {
+        match part() {
+            Err(OutOfMemory) if begun => self.server.beyond_limits(part),
+            done => done,
         }
     }
 
@@ -56,17 +167,35 @@ fn serve<C: Command>(
     let Some(server) = server() else {
         return ctx.reply_error("ERR redis-numa is not loaded to the end");
     };
+    let plain = transparent::wrote(args, C::NAME);
+    let call = Call {
+        ctx,
+        args,
+        server,
+        plain,
+    };
     let done = if args.len() < words.0 || args.len() > words.1 {
         Err(Fail::Arity)
     } else {
-        run_beyond_limits(&Call { ctx, args, server }, run)
+        run_where_it_belongs::<C>(&call, run)
     };
     // Who asks for key positions has no client, and the server would reply to it unchecked.
     if let Err(fail) = done {
         if !ctx.wants_key_positions() {
-            fail.reply(ctx, C::NAME);
+            fail.reply(ctx, C::NAME, plain);
         }
     }
+}
+
+/// Runs a handler, or the stock command where the client wrote its name and the keys are native.
+fn run_where_it_belongs<C: Command>(call: &Call<'_>, run: fn(&Call<'_>) -> Done) -> Done {
+    if call.plain
+        && !call.ctx.wants_key_positions()
+        && plain::served_by_stock(call, C::NAME, C::KEYS)?
+    {
+        return Ok(());
+    }
+    run_beyond_limits(call, run)
 }
 
 /// Runs a handler. What a master sends is never refused for a limit of this machine: a refusal
@@ -91,273 +220,23 @@ const fn arity((least, most): (usize, usize)) -> i32 {
     }
 }
 
-/// Declares a command: name, flags, keys (first, last, step), words (least, most), handler.
-macro_rules! command {
-    ($type:ident, $name:literal, $flags:literal, $keys:expr, $words:expr, $run:path) => {
-        struct $type;
-
-        impl Command for $type {
-            const NAME: &'static std::ffi::CStr = $name;
-            const FLAGS: &'static std::ffi::CStr = $flags;
-            const KEYS: (i32, i32, i32) = $keys;
-            const ARITY: i32 = arity($words);
-
-            fn serve(ctx: Ctx<'_>, args: Args<'_>) {
-                serve::<Self>(ctx, args, $words, $run);
-            }
-        }
-    };
-}
-
-/// One key, the first word.
-const ONE: (i32, i32, i32) = (1, 1, 1);
-/// Every word is a key.
-const ALL: (i32, i32, i32) = (1, -1, 1);
-/// Every second word is a key.
-const PAIRS: (i32, i32, i32) = (1, -1, 2);
-/// No fixed place: the handler tells.
-const NONE: (i32, i32, i32) = (0, 0, 0);
-/// As many words as the client likes.
-const MANY: usize = usize::MAX;
-
-// A setter of fixed arity takes `NODE <n>` at its end: two words more than the stock one.
-command!(
-    Get,
-    c"numa.get",
-    c"readonly fast",
-    ONE,
-    (2, 2),
-    string::read::get
-);
-command!(
-    MGet,
-    c"numa.mget",
-    c"readonly fast",
-    ALL,
-    (2, MANY),
-    string::read::mget
-);
-command!(
-    StrLen,
-    c"numa.strlen",
-    c"readonly fast",
-    ONE,
-    (2, 2),
-    string::read::strlen
-);
-command!(
-    GetRange,
-    c"numa.getrange",
-    c"readonly",
-    ONE,
-    (4, 4),
-    string::read::getrange
-);
-command!(
-    SubStr,
-    c"numa.substr",
-    c"readonly",
-    ONE,
-    (4, 4),
-    string::read::getrange
-);
-command!(
-    GetEx,
-    c"numa.getex",
-    c"write fast",
-    ONE,
-    (2, MANY),
-    string::expiry::getex
-);
-command!(
-    GetDel,
-    c"numa.getdel",
-    c"write fast",
-    ONE,
-    (2, 2),
-    string::expiry::getdel
-);
-command!(
-    Set,
-    c"numa.set",
-    c"write deny-oom",
-    ONE,
-    (3, MANY),
-    string::set::set
-);
-command!(
-    SetNx,
-    c"numa.setnx",
-    c"write deny-oom fast",
-    ONE,
-    (3, 5),
-    string::set::setnx
-);
-command!(
-    SetEx,
-    c"numa.setex",
-    c"write deny-oom",
-    ONE,
-    (4, 6),
-    string::set::setex
-);
-command!(
-    PSetEx,
-    c"numa.psetex",
-    c"write deny-oom",
-    ONE,
-    (4, 6),
-    string::set::psetex
-);
-command!(
-    GetSet,
-    c"numa.getset",
-    c"write deny-oom fast",
-    ONE,
-    (3, 5),
-    string::set::getset
-);
-command!(
-    MSet,
-    c"numa.mset",
-    c"write deny-oom",
-    PAIRS,
-    (3, MANY),
-    string::set::mset
-);
-command!(
-    MSetNx,
-    c"numa.msetnx",
-    c"write deny-oom",
-    PAIRS,
-    (3, MANY),
-    string::set::msetnx
-);
-command!(
-    Append,
-    c"numa.append",
-    c"write deny-oom fast",
-    ONE,
-    (3, 5),
-    string::edit::append
-);
-command!(
-    SetRange,
-    c"numa.setrange",
-    c"write deny-oom",
-    ONE,
-    (4, 6),
-    string::edit::setrange
-);
-command!(
-    Incr,
-    c"numa.incr",
-    c"write deny-oom fast",
-    ONE,
-    (2, 2),
-    string::incr::incr
-);
-command!(
-    IncrBy,
-    c"numa.incrby",
-    c"write deny-oom fast",
-    ONE,
-    (3, 3),
-    string::incr::incrby
-);
-command!(
-    Decr,
-    c"numa.decr",
-    c"write deny-oom fast",
-    ONE,
-    (2, 2),
-    string::incr::decr
-);
-command!(
-    DecrBy,
-    c"numa.decrby",
-    c"write deny-oom fast",
-    ONE,
-    (3, 3),
-    string::incr::decrby
-);
-command!(
-    IncrByFloat,
-    c"numa.incrbyfloat",
-    c"write deny-oom fast",
-    ONE,
-    (3, 3),
-    string::incr::incrbyfloat
-);
-command!(
-    StrAlgo,
-    c"numa.stralgo",
-    c"readonly getkeys-api",
-    NONE,
-    (2, MANY),
-    string::stralgo::run
-);
-
-command!(
-    NumaConfig,
-    c"numaconfig",
-    c"admin deny-script allow-loading allow-stale",
-    NONE,
-    (2, MANY),
-    numaconfig::run
-);
-command!(
-    NumaMigrate,
-    c"numamigrate",
-    c"admin getkeys-api",
-    NONE,
-    (2, MANY),
-    numamigrate::run
-);
-// Not `write`, though CONVERT and RELEASE write: a read-only replica must serve the rest. These two
-// look at the replica themselves; `may-replicate` makes them wait while clients are paused.
-command!(
-    Numa,
-    c"numa",
-    c"admin deny-script may-replicate getkeys-api",
-    NONE,
-    (2, MANY),
-    numa::run
-);
-
 /// Registers every command; the name of the first that the server refuses.
 pub(crate) fn register(ctx: Ctx<'_>) -> Result<(), &'static str> {
-    macro_rules! register {
-        ($($type:ident),* $(,)?) => {
-            $(ctx.create_command::<$type>().map_err(|name| name.to_str().unwrap_or("?"))?;)*
-        };
-    }
-    register!(
-        Get,
-        MGet,
-        StrLen,
-        GetRange,
-        SubStr,
-        GetEx,
-        GetDel,
-        Set,
-        SetNx,
-        SetEx,
-        PSetEx,
-        GetSet,
-        MSet,
-        MSetNx,
-        Append,
-        SetRange,
-        Incr,
-        IncrBy,
-        Decr,
-        DecrBy,
-        IncrByFloat,
-        StrAlgo,
-        NumaConfig,
-        NumaMigrate,
-        Numa,
-    );
-    Ok(())
+    string::register(ctx)?;
+    hash::register(ctx)?;
+    set::register(ctx)?;
+    list::register(ctx)?;
+    zset::register(ctx)?;
+    generic::register(ctx)?;
+    transparent::declare(&[
+        (Some(Kind::String), string::NAMES),
+        (Some(Kind::Hash), hash::NAMES),
+        (Some(Kind::Set), set::NAMES),
+        (Some(Kind::List), list::NAMES),
+        (Some(Kind::SortedSet), zset::NAMES),
+        (None, generic::NAMES),
+        // Not named like a stock command, so not one of these is written over.
+        (None, own::NAMES),
+    ]);
+    own::register(ctx)
 }

@@ -3,7 +3,7 @@
 use crate::redis::raw::Ctx;
 
 /// A value of a field.
-pub(super) enum Value {
+pub(crate) enum Value {
     Int(i64),
     Text(String),
     Bytes(Vec<u8>),
@@ -12,16 +12,16 @@ pub(super) enum Value {
 
 impl Value {
     /// A count.
-    pub(super) fn count(count: impl TryInto<i64>) -> Self {
+    pub(crate) fn count(count: impl TryInto<i64>) -> Self {
         Self::Int(count.try_into().unwrap_or(i64::MAX))
     }
 
     /// A text.
-    pub(super) fn text(text: impl Into<String>) -> Self {
+    pub(crate) fn text(text: impl Into<String>) -> Self {
         Self::Text(text.into())
     }
 
-    pub(super) fn send(&self, ctx: Ctx<'_>) {
+    pub(crate) fn send(&self, ctx: Ctx<'_>) {
         match self {
             Self::Int(number) => ctx.reply_int(*number),
             Self::Text(text) => ctx.reply_bulk(text.as_bytes()),
@@ -35,7 +35,7 @@ impl Value {
 }
 
 /// Flat pairs: name, value, name, value.
-pub(super) fn pairs<N: AsRef<str>>(ctx: Ctx<'_>, fields: &[(N, Value)]) {
+pub(crate) fn pairs<N: AsRef<str>>(ctx: Ctx<'_>, fields: &[(N, Value)]) {
     ctx.reply_array(fields.len() * 2);
     for (name, value) in fields {
         ctx.reply_bulk(name.as_ref().as_bytes());
@@ -44,7 +44,7 @@ pub(super) fn pairs<N: AsRef<str>>(ctx: Ctx<'_>, fields: &[(N, Value)]) {
 }
 
 /// Flat pairs as one array among others.
-pub(super) fn as_list<N: Into<String>>(fields: Vec<(N, Value)>) -> Value {
+pub(crate) fn as_list<N: Into<String>>(fields: Vec<(N, Value)>) -> Value {
     let flat = fields
         .into_iter()
         .flat_map(|(name, value)| [Value::Text(name.into()), value]);
@@ -52,7 +52,7 @@ pub(super) fn as_list<N: Into<String>>(fields: Vec<(N, Value)>) -> Value {
 }
 
 /// The lines of a HELP.
-pub(super) fn help(ctx: Ctx<'_>, lines: &[&str]) {
+pub(crate) fn help(ctx: Ctx<'_>, lines: &[&str]) {
     ctx.reply_array(lines.len());
     lines.iter().for_each(|line| ctx.reply_status(line));
 }

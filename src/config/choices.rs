@@ -107,6 +107,12 @@ impl TransparentTypes {
         }
     }
 
+    /// A bit for each type, in the order of the names.
+    #[must_use]
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
     /// The text that [`TransparentTypes::from_list`] takes.
     #[must_use]
     pub fn to_list(self) -> String {

@@ -35,13 +35,6 @@ pub enum SetError {
     LoadOnly(&'static Param),
     /// The parameter is taken as a load argument only, never from a file.
     ArgumentOnly(&'static Param),
-    /// A value whose behaviour this version does not have.
-    NotInThisVersion {
-        /// The parameter.
-        param: &'static Param,
-        /// What is missing.
-        reason: &'static str,
-    },
     /// The value is in bounds but contradicts another setting.
     Relation(BrokenRelation),
 }
@@ -98,13 +91,6 @@ impl SetError {
                 )
             }
             Self::ArgumentOnly(param) => format!("{} can only be a load argument", named(param)),
-            Self::NotInThisVersion { param, reason } => {
-                let only = param.default_text();
-                format!(
-                    "{} takes only {only} in this version: {reason}",
-                    named(param)
-                )
-            }
             Self::Relation(broken) => broken.text.to_owned(),
         }
     }

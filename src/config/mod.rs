@@ -480,14 +480,15 @@ mod tests {
     }
 
     #[test]
-    fn only_the_default_is_taken_where_the_behaviour_is_missing() {
+    fn choices_are_taken_in_any_case_and_order() {
         let cases = [
             ("native_keys", "OFF", Some("off")),
             ("native_keys", "observe", Some("observe")),
             ("native_keys", "manage", Some("manage")),
             ("transparent_types", "none", Some("none")),
-            ("transparent_types", "all", None),
-            ("transparent_types", "string,hash", None),
+            ("transparent_types", "all", Some("all")),
+            ("transparent_types", "hash,string", Some("string,hash")),
+            ("transparent_types", "stream", None),
         ];
         for (name, word, text) in cases {
             assert_eq!(
@@ -517,8 +518,7 @@ mod tests {
         ];
         assert_eq!(rows[..expected.len()], expected);
         assert_eq!(rows.len(), TABLE.len() + 2);
-        let inactive = "transparent_types,transparent_acl_accepted,\
-                        composite_lru_bandwidth_threshold";
+        let inactive = "composite_lru_bandwidth_threshold";
         assert_eq!(
             rows.last(),
             Some(&("inactive", Shown::Text(inactive.to_owned())))
@@ -560,7 +560,7 @@ mod tests {
             let mut needed = vec![param.doc.to_owned(), param.bounds()];
             match param.effect {
                 Effect::Active => {}
-                Effect::Inactive(why) | Effect::DefaultOnly(why) => needed.push(why.to_owned()),
+                Effect::Inactive(why) => needed.push(why.to_owned()),
             }
             match param.when {
                 When::Running => {}

@@ -500,10 +500,6 @@ pub(super) mod tests {
                 "line 1: numa-config-file can only be a load argument",
             ),
             (
-                "numa-transparent-types all",
-                "line 1: numa-transparent-types takes only none",
-            ),
-            (
                 "numa-watermark-low 97",
                 "line 1: watermark_low must be below watermark_high",
             ),
@@ -633,7 +629,7 @@ pub(super) mod tests {
 
     #[test]
     fn the_exact_errors_of_numaconfig_set() {
-        let cases: [(&str, &[&str], &str); 18] = [
+        let cases: [(&str, &[&str], &str); 17] = [
             ("nonsense", &["1"], "Unknown parameter: nonsense"),
             ("nodes", &["1"], "Unknown parameter: nodes"),
             ("strategy", &["best"], "Unknown strategy name: best"),
@@ -674,12 +670,6 @@ pub(super) mod tests {
                 "simulate",
                 &[""],
                 "simulate can only be set when the module is loaded (numa-simulate)",
-            ),
-            (
-                "transparent_types",
-                &["all"],
-                "transparent_types takes only none in this version: clients' plain commands do \
-                 not act on NUMA types yet",
             ),
         ];
         let (mut config, mut origins) = loaded("", "").unwrap();

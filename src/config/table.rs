@@ -38,8 +38,6 @@ pub enum Effect {
     Active,
     /// It is kept and shown but changes nothing yet, and why.
     Inactive(&'static str),
-    /// Only its default is accepted, and why: accepting more would promise what does not happen.
-    DefaultOnly(&'static str),
 }
 
 /// One parameter.
@@ -181,14 +179,6 @@ impl Param {
     ) -> Result<(), SetError> {
         let mut next = config.clone();
         self.kind.take(self, &mut next, nodes, words)?;
-        if let Effect::DefaultOnly(reason) = self.effect {
-            if self.text(&next) != self.default_text() {
-                return Err(SetError::NotInThisVersion {
-                    param: self,
-                    reason,
-                });
-            }
-        }
         *config = next;
         Ok(())
     }
@@ -247,8 +237,6 @@ macro_rules! count {
         )
     };
 }
-
-const NO_TRANSPARENCY: &str = "clients' plain commands do not act on NUMA types yet";
 
 /// Every parameter, in the order that NUMACONFIG GET shows them.
 pub static TABLE: &[Param] = &[
@@ -365,14 +353,12 @@ pub static TABLE: &[Param] = &[
             text: |config| config.transparent_types.to_list(),
             expected: "none, all, or a list of string,list,set,zset,hash",
         },
-    )
-    .effect(Effect::DefaultOnly(NO_TRANSPARENCY)),
+    ),
     Param::new(
         "transparent_acl_accepted",
         "allow transparent_types although ACL rules see the rewritten command",
         Kind::Switch(field!(transparent_acl_accepted), YES_NO),
-    )
-    .effect(Effect::Inactive(NO_TRANSPARENCY)),
+    ),
     Param::new(
         "move_during_fork",
         "move values while Redis has a forked child: each move then copies memory twice",

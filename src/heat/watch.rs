@@ -55,7 +55,8 @@ impl Default for Watch {
 }
 
 impl Watch {
-    /// Notes a key of the command that is about to be judged. It stands for `weight` of its like.
+    /// Notes a key of the command that is about to be judged, which stands for `weight` of its
+    /// like.
     #[inline]
     pub fn note(&mut self, hash: u64, weight: u8) {
         if let Some(place) = self.ring.get_mut(self.noted) {

@@ -2,9 +2,9 @@
 //! `guard::contained`. What they do is elsewhere.
 
 use super::guard::contained;
+use super::numa_type::{self, NumaType};
 use super::raw::{Args, Ctx, Digest, FilterWords, Io, Name, Report, ERR, OK};
-use super::string_type;
-use super::{events, info, native, tick};
+use super::{events, info, native, tick, transparent};
 use redis_module::raw;
 use std::ffi::CStr;
 use std::os::raw::{c_char, c_int, c_void};
@@ -83,6 +83,51 @@ pub(crate) unsafe extern "C" fn command<C: Command>(
     OK
 }
 
+/// What a client waits for that was put to sleep until a key is ready.
+pub(crate) trait Waits {
+    /// A key may be ready: serves the client, and answers whether it did, or it waits on. The words
+    /// are those of the command that put it to sleep.
+    fn ready(ctx: Ctx<'_>, args: Args<'_>) -> bool;
+
+    /// The time is over, or CLIENT UNBLOCK ended it: replies that there is nothing.
+    fn timed_out(ctx: Ctx<'_>);
+}
+
+/// A key for which a client waits may be ready.
+///
+/// # Safety
+/// * For the server alone, with the arguments that its API promises.
+pub(crate) unsafe extern "C" fn ready<W: Waits>(
+    ctx: *mut raw::RedisModuleCtx,
+    argv: *mut *mut raw::RedisModuleString,
+    argc: c_int,
+) -> c_int {
+    // SAFETY: the server lends the context for this call.
+    let ctx = unsafe { Ctx::from_raw(ctx) };
+    // SAFETY: the server keeps the words of the command until the client is served.
+    let args = unsafe { Args::from_raw(argv, argc) };
+    if contained(false, || W::ready(ctx, args)) {
+        OK
+    } else {
+        ERR
+    }
+}
+
+/// A waiting client has waited long enough.
+///
+/// # Safety
+/// * For the server alone, with the arguments that its API promises.
+pub(crate) unsafe extern "C" fn timed_out<W: Waits>(
+    ctx: *mut raw::RedisModuleCtx,
+    _argv: *mut *mut raw::RedisModuleString,
+    _argc: c_int,
+) -> c_int {
+    // SAFETY: the server lends the context for this call.
+    let ctx = unsafe { Ctx::from_raw(ctx) };
+    contained((), || W::timed_out(ctx));
+    OK
+}
+
 /// The timer's tick.
 ///
 /// # Safety
@@ -91,6 +136,16 @@ pub(crate) unsafe extern "C" fn timer(ctx: *mut raw::RedisModuleCtx, data: *mut 
     // SAFETY: the server lends the context for this call.
     let ctx = unsafe { Ctx::from_raw(ctx) };
     contained((), || tick::fired(ctx, data as usize));
+}
+
+/// A command passes the filter that renames.
+///
+/// # Safety
+/// * For the server alone, with the arguments that its API promises.
+pub(crate) unsafe extern "C" fn rename_filter(filter: *mut raw::RedisModuleCommandFilterCtx) {
+    // SAFETY: the server lends the words for this call.
+    let words = unsafe { FilterWords::from_raw(filter) };
+    contained((), || transparent::pass(words));
 }
 
 /// INFO. In a crash report nothing is said: the heap may be broken.
@@ -141,11 +196,11 @@ pub(crate) unsafe extern "C" fn keyspace_event(
     OK
 }
 
-/// A command passes the filter.
+/// A command passes the filter that listens.
 ///
 /// # Safety
 /// * For the server alone, with the arguments that its API promises.
-pub(crate) unsafe extern "C" fn command_filter(filter: *mut raw::RedisModuleCommandFilterCtx) {
+pub(crate) unsafe extern "C" fn listen_filter(filter: *mut raw::RedisModuleCommandFilterCtx) {
     if !native::is_watched() {
         return;
     }
@@ -156,30 +211,33 @@ pub(crate) unsafe extern "C" fn command_filter(filter: *mut raw::RedisModuleComm
 
 /// # Safety
 /// * For the server alone, with the arguments that its API promises.
-pub(crate) unsafe extern "C" fn string_rdb_load(
+pub(crate) unsafe extern "C" fn rdb_load<V: NumaType>(
     io: *mut raw::RedisModuleIO,
     encver: c_int,
 ) -> *mut c_void {
     // SAFETY: the server lends the handle for this call.
     let io = unsafe { Io::from_raw(io) };
-    let loaded = contained(None, || string_type::load(io, encver));
+    let loaded = contained(None, || numa_type::load::<V>(io, encver));
     loaded.map_or(null_mut(), |value| value.as_ptr().cast())
 }
 
 /// # Safety
 /// * For the server alone, with the arguments that its API promises.
-pub(crate) unsafe extern "C" fn string_rdb_save(io: *mut raw::RedisModuleIO, value: *mut c_void) {
+pub(crate) unsafe extern "C" fn rdb_save<V: NumaType>(
+    io: *mut raw::RedisModuleIO,
+    value: *mut c_void,
+) {
     // SAFETY: the server lends the handle for this call.
     let io = unsafe { Io::from_raw(io) };
     // SAFETY: the server hands back what we gave it, and lends it for this call.
     contained((), || unsafe {
-        string_type::with_raw(value, |value| string_type::save(io, value))
+        numa_type::with_raw::<V, _>(value, |value| numa_type::save(io, value))
     });
 }
 
 /// # Safety
 /// * For the server alone, with the arguments that its API promises.
-pub(crate) unsafe extern "C" fn string_aof_rewrite(
+pub(crate) unsafe extern "C" fn aof_rewrite<V: NumaType>(
     io: *mut raw::RedisModuleIO,
     key: *mut raw::RedisModuleString,
     value: *mut c_void,
@@ -188,65 +246,67 @@ pub(crate) unsafe extern "C" fn string_aof_rewrite(
     let io = unsafe { Io::from_raw(io) };
     // SAFETY: the server lends the key's name for this call.
     let key = unsafe { Name::from_raw(key) };
-    let rewrite = |value: &crate::value::NumaString| string_type::rewrite(io, key, value);
+    let rewrite = |value: &V| value.rewrite(io, key);
     // SAFETY: the server hands back what we gave it, and lends it for this call.
-    contained((), || unsafe { string_type::with_raw(value, rewrite) });
+    contained((), || unsafe { numa_type::with_raw(value, rewrite) });
 }
 
 /// # Safety
 /// * For the server alone, with the arguments that its API promises.
-pub(crate) unsafe extern "C" fn string_mem_usage(value: *const c_void) -> usize {
-    let size = crate::value::NumaString::memory;
+pub(crate) unsafe extern "C" fn mem_usage<V: NumaType>(value: *const c_void) -> usize {
     // SAFETY: the server hands back what we gave it, and lends it for this call.
     contained(0, || unsafe {
-        string_type::with_raw(value.cast_mut(), size)
+        numa_type::with_raw(value.cast_mut(), V::memory)
     })
 }
 
 /// # Safety
 /// * For the server alone, with the arguments that its API promises.
-pub(crate) unsafe extern "C" fn string_digest(md: *mut raw::RedisModuleDigest, value: *mut c_void) {
+pub(crate) unsafe extern "C" fn digest<V: NumaType>(
+    md: *mut raw::RedisModuleDigest,
+    value: *mut c_void,
+) {
     // SAFETY: the server lends the handle for this call.
     let digest = unsafe { Digest::from_raw(md) };
-    let add = |value: &crate::value::NumaString| string_type::digest(digest, value);
+    let add = |value: &V| value.digest(digest);
     // SAFETY: the server hands back what we gave it, and lends it for this call.
-    contained((), || unsafe { string_type::with_raw(value, add) });
+    contained((), || unsafe { numa_type::with_raw(value, add) });
 }
 
 /// May run on a background thread of the server (lazy free, FLUSHALL ASYNC).
 ///
 /// # Safety
 /// * For the server alone, with the arguments that its API promises.
-pub(crate) unsafe extern "C" fn string_free(value: *mut c_void) {
+pub(crate) unsafe extern "C" fn free<V: NumaType>(value: *mut c_void) {
     // SAFETY: the server gives back what we gave it, for good.
-    contained((), || unsafe { string_type::free_raw(value) });
+    contained((), || unsafe { numa_type::free_raw::<V>(value) });
 }
 
 /// # Safety
 /// * For the server alone, with the arguments that its API promises.
-pub(crate) unsafe extern "C" fn string_free_effort(
+pub(crate) unsafe extern "C" fn free_effort<V: NumaType>(
     _key: *mut raw::RedisModuleString,
     value: *const c_void,
 ) -> usize {
     // SAFETY: the server hands back what we gave it, and lends it for this call.
     contained(1, || unsafe {
-        string_type::with_raw(value.cast_mut(), string_type::free_effort)
+        numa_type::with_raw(value.cast_mut(), numa_type::free_effort::<V>)
     })
 }
 
 /// # Safety
 /// * For the server alone, with the arguments that its API promises.
-pub(crate) unsafe extern "C" fn string_copy(
+pub(crate) unsafe extern "C" fn copy<V: NumaType>(
     _from: *mut raw::RedisModuleString,
     to: *mut raw::RedisModuleString,
     value: *const c_void,
 ) -> *mut c_void {
     // SAFETY: the server lends the key's name for this call.
     let to = unsafe { Name::from_raw(to) };
-    let copy = |value: &crate::value::NumaString| string_type::copy(to, value);
+    let copy = |value: &V| numa_type::copy(to, value);
     // SAFETY: the server hands back what we gave it, and lends it for this call.
     let copied = contained(None, || unsafe {
-        string_type::with_raw(value.cast_mut(), copy)
+        numa_type::with_raw(value.cast_mut(), copy)
     });
     copied.map_or(null_mut(), |value| value.as_ptr().cast())
 }

@@ -6,7 +6,7 @@
 use super::charge::CHARGE;
 use super::raw::{missing_function, Ctx, LogLevel};
 use super::server::{Parts, Server, Settings};
-use super::string_type;
+use super::types::Handles;
 use crate::config::{read_file, Config, NativeKeys};
 use crate::ids::{Bytes, NodeId};
 use crate::machine::{cpulist, LinuxMachine, Machine, SimulatedMachine};
@@ -38,7 +38,7 @@ pub(crate) fn prepare(
         .server_info(c"memory", c"mem_allocator")
         .unwrap_or_default();
     let charge_way = CHARGE.choose(&allocator);
-    let string_kind = string_type::register(ctx)?;
+    let types = Handles::register(ctx)?;
     register_commands(ctx)
         .map_err(|name| format!("the server refused the command {name}: is it taken?"))?;
     let parts = Parts {
@@ -46,7 +46,7 @@ pub(crate) fn prepare(
         pool: PoolHandle::new(machine, &CHARGE),
         settings: Settings { config, origins },
         charge_way,
-        string_kind,
+        types,
         server_cpus: server_cpus(ctx),
     };
     Server::install(parts).map_err(str::to_owned)

@@ -3,10 +3,13 @@
 //! ```text
 //! raw        safe faces of the server's API          callbacks   every entry of the server's
 //! server     what the module keeps, in main_cells    guard       no panic reaches C
-//! string_key a key that may hold a NUMA string       string_type the type as the server sees it
+//! numa_key   a key that may hold a NUMA value        numa_type   a type as the server sees it
+//! string_key the string to the server                types       the table of the types
+//! table_types the hash and the set to the server
 //! pulse      what an access costs                    steering    where new bytes go
 //! native     keys of the server's own types
 //! reach      the keyspace as lower floors see it     works       what runs on the timer
+//! slices     big values under way                    convert     from plane to plane
 //! ```
 
 #[cfg(not(test))]
@@ -20,9 +23,12 @@ pub(crate) mod convert;
 pub(crate) mod events;
 pub(crate) mod guard;
 pub(crate) mod info;
+pub(crate) mod list_type;
 pub(crate) mod load;
 pub(crate) mod main_cell;
 mod native;
+pub(crate) mod numa_key;
+pub(crate) mod numa_type;
 mod pace;
 pub(crate) mod process_bytes;
 pub(crate) mod prove;
@@ -32,10 +38,14 @@ mod reach;
 #[cfg(feature = "restless")]
 mod restless;
 pub(crate) mod server;
+pub(crate) mod slices;
 mod steering;
 pub(crate) mod string_key;
-mod string_type;
 mod survey;
+mod table_types;
 mod tick;
+pub(crate) mod transparent;
+mod types;
 mod verify;
 pub(crate) mod works;
+pub(crate) mod zset_type;

@@ -65,7 +65,7 @@ fn check(reach: &mut Reach<'_>, key: KeyRef, believed: NodeId, proof: &mut Proof
         None => proof.unknown += 1,
         Some(None) => proof.matched += 1,
         Some(Some(physical)) => {
-            if let Some((start, len)) = reach.memory_of(&key) {
+            for (start, len) in reach.memory_of(&key).unwrap_or_default() {
                 reach.server.machine.bring(&pages(start, len), believed);
             }
             proof.repaired += u64::from(strayed(reach, &key, believed) == Some(None));
@@ -81,8 +81,7 @@ fn check(reach: &mut Reach<'_>, key: KeyRef, believed: NodeId, proof: &mut Proof
 /// The node that holds the most of what lies elsewhere than believed, none where nothing does;
 /// nothing where the kernel does not say.
 fn strayed(reach: &Reach<'_>, key: &KeyRef, believed: NodeId) -> Option<Option<NodeId>> {
-    let (start, len) = reach.memory_of(key)?;
-    let by_node = reach.server.physical(start, len);
+    let by_node = reach.server.physical(&reach.memory_of(key)?);
     let elsewhere = by_node.iter().filter(|(node, _)| **node != believed);
     let most = elsewhere.max_by_key(|(_, bytes)| **bytes);
     (!by_node.is_empty()).then(|| most.map(|(node, _)| *node))

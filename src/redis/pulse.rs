@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::heat::{Clock, Dice, Heat, Score};
 use crate::ids::{DbIndex, Level, NodeId};
 use crate::migrate::KeyRef;
-use crate::value::NumaString;
+use crate::value::Value;
 
 /// How many hot far keys one tick may leave behind.
 const RING_KEYS: usize = 256;
@@ -79,7 +79,7 @@ impl Pulse {
     }
 
     /// Notes one access to `value`; its heat after it, which the caller writes into the value.
-    pub(crate) fn access(&mut self, ctx: Ctx<'_>, name: Name<'_>, value: &NumaString) -> Heat {
+    pub(crate) fn access<V: Value>(&mut self, ctx: Ctx<'_>, name: Name<'_>, value: &V) -> Heat {
         let was = value.heat();
         let mut heat = was;
         heat.touch(&self.clock, self.dice.roll());

@@ -6,10 +6,12 @@
 //! looks, moves come after it.
 
 use super::native::Native;
+use super::numa_key::AnyKey;
 use super::raw::{thread_cpu_ns, Ctx, Key, KeyKind, Mode, Name, ServerCursor};
 use super::server::Server;
-use super::string_key::{Holds, StringKey};
+use super::slices::{Slices, SLICE_BYTES};
 use super::survey::Survey;
+use super::types::with_any;
 use crate::config::{Config, NativeKeys};
 use crate::heat::Clock;
 use crate::ids::{Bytes, DbIndex, NodeId};
@@ -18,8 +20,9 @@ use crate::migrate::{
     carry_out, Budget, CursorId, KeyInfo, KeyRef, Keyspace, Kind, Move, MoveStats, Outcome, Plane,
     Report, ScanStep, Usage,
 };
+use crate::pool::OutOfMemory;
 use crate::strategy::{Engine, Params, Plan, View};
-use crate::value::{raw, NumaString};
+use crate::value::Value;
 use std::time::Instant;
 
 /// Empty buckets that a scan may step over for each key it was asked for.
@@ -86,6 +89,7 @@ pub(crate) struct Reach<'c> {
     pub(crate) server: &'static Server,
     pub(crate) cursors: &'c mut Cursors,
     pub(crate) survey: &'c mut Survey,
+    pub(crate) slices: &'c mut Slices,
     pub(crate) stats: &'c mut MoveStats,
     pub(crate) config: &'c Config,
     pub(crate) started: Instant,
@@ -97,15 +101,11 @@ pub(crate) struct Reach<'c> {
 }
 
 impl Reach<'_> {
-    fn info(&self, value: &NumaString) -> KeyInfo {
-        info_of(value, &self.clock)
+    fn open<'k>(&'k self, name: Name<'k>) -> AnyKey<'k> {
+        AnyKey::open(self.server, self.ctx, name, Mode::Quiet)
     }
 
-    fn open<'k>(&'k self, name: Name<'k>) -> StringKey<'k> {
-        StringKey::open(self.server, self.ctx, name, Mode::Quiet)
-    }
-
-    fn at<R>(&self, key: &KeyRef, work: impl FnOnce(&StringKey<'_>) -> R) -> Option<R> {
+    fn at<R>(&self, key: &KeyRef, work: impl FnOnce(AnyKey<'_>) -> R) -> Option<R> {
         if !self.ctx.select_db(key.db.0) {
             return None;
         }
@@ -119,8 +119,7 @@ impl Reach<'_> {
             return None;
         }
         let name = self.ctx.string(&key.name)?;
-        let open = self.open(name.name());
-        Some(work(&open))
+        Some(work(self.open(name.name())))
     }
 
     /// Moves a key because a user said so: a pin does not hold against its owner.
@@ -180,29 +179,69 @@ impl Reach<'_> {
         native.relocate_alone(self.ctx, key, to, &room)
     }
 
-    /// Copies a key's value to a node, even to the one it is believed to lie on.
+    /// Copies a key's value to a node, even to the one it is believed to lie on: its first slice
+    /// now, the rest in the ticks to come.
     pub(crate) fn copy_to(&mut self, key: &KeyRef, to: NodeId) -> Outcome {
         if let Some(outcome) = self.move_native_alone(key, to) {
             return outcome;
         }
-        let copied = self.at(key, |open| match open.holds() {
-            Holds::Nothing => Outcome::Missing,
-            Holds::Other => Outcome::Unsupported,
-            Holds::Numa => copy(open, to),
+        let moved = self.at(key, |open| match refusal(&open) {
+            Some(outcome) => (outcome, true),
+            None => copy(&open, to),
         });
-        copied.unwrap_or(Outcome::Missing)
+        let (outcome, done) = moved.unwrap_or((Outcome::Missing, true));
+        if done {
+            self.slices.forget(key);
+        } else {
+            self.slices.push(key, to);
+        }
+        outcome
     }
 
-    /// The memory of the value at a key: its first byte's address and its length.
-    pub(crate) fn memory_of(&self, key: &KeyRef) -> Option<(usize, usize)> {
+    /// Goes on with what is under way.
+    pub(crate) fn continue_slices(&mut self, left: &mut Budget) {
+        while !left.is_exhausted() {
+            let Some((key, to)) = self.slices.pop() else {
+                break;
+            };
+            let begun = Instant::now();
+            let mut moved = Bytes::ZERO;
+            if let Outcome::Moved { bytes } = self.copy_to(&key, to) {
+                moved = bytes;
+            }
+            let spent_us = begun.elapsed().as_micros() as u64;
+            self.stats.measure(0, moved, spent_us);
+            left.spend_time(spent_us);
+            left.bytes -= moved;
+        }
+    }
+
+    /// The memory of the value at a key: each block's first byte and length.
+    pub(crate) fn memory_of(&self, key: &KeyRef) -> Option<Vec<(usize, usize)>> {
         if let Some(native) = self.server.native.get() {
             if let Some(memory) = native.memory_of(self.ctx, key) {
-                return Some(memory);
+                return Some(vec![memory]);
             }
         }
         self.at(key, |open| {
-            open.look(|value| span(value.addr(), value.memory()))
+            open.look(|value| {
+                let mut spans = Vec::new();
+                value.visit_blocks(&mut |block| {
+                    spans.push(span(block.addr(), block.size()));
+                    true
+                });
+                spans
+            })
         })?
+    }
+}
+
+/// Why a key cannot be moved, if it cannot.
+fn refusal(open: &AnyKey<'_>) -> Option<Outcome> {
+    match (open.kind(), open.numa_kind()) {
+        (KeyKind::Empty, _) => Some(Outcome::Missing),
+        (_, None) => Some(Outcome::Unsupported),
+        (_, Some(_)) => None,
     }
 }
 
@@ -220,7 +259,7 @@ fn span(addr: usize, size: usize) -> (usize, usize) {
 }
 
 /// What is known of a value.
-fn info_of(value: &NumaString, clock: &Clock) -> KeyInfo {
+fn info_of(value: &dyn Value, kind: Kind, clock: &Clock) -> KeyInfo {
     let heat = value.heat();
     KeyInfo {
         node: value.node(),
@@ -230,21 +269,24 @@ fn info_of(value: &NumaString, clock: &Clock) -> KeyInfo {
         idle_ms: heat.idle_ms(clock),
         accesses: heat.accesses.into(),
         pinned: value.pinned(),
-        kind: Kind::String,
+        kind,
         plane: Plane::Numa,
     }
 }
 
 /// What is known of the value behind a scanned key; nothing for one that is not placed.
 fn scanned_info(server: &Server, name: Name<'_>, key: &Key<'_>, clock: &Clock) -> Option<KeyInfo> {
-    match key.kind() {
-        KeyKind::Module(kind) if kind == server.string_kind() => {}
-        _ => return server.native.get()?.scanned(name.bytes(), key, clock),
-    }
+    let kind = match key.kind() {
+        KeyKind::Module(handle) => server.types.kind_of(handle),
+        _ => None,
+    };
+    let Some(kind) = kind else {
+        return server.native.get()?.scanned(name.bytes(), key, clock);
+    };
     let value = key.module_value()?;
+    let info = |value: &dyn Value| info_of(value, kind, clock);
     // SAFETY: the server's pointer of our type, live while its scan callback runs.
-    let value = unsafe { raw::borrow(value, server.pool) };
-    Some(info_of(&value, clock))
+    unsafe { with_any(kind, value, server.pool, info) }
 }
 
 impl Keyspace for Reach<'_> {
@@ -252,7 +294,10 @@ impl Keyspace for Reach<'_> {
         if let Some(info) = self.native(key) {
             return Some(info);
         }
-        let info = self.at(key, |open| open.look(|value| self.info(value)))?;
+        let info = self.at(key, |open| {
+            let kind = open.numa_kind()?;
+            open.look(|value| info_of(value, kind, &self.clock))
+        })?;
         #[cfg(feature = "broken-mover")]
         let info = info.map(|mut info| {
             info.node = super::broken::claimed(&key.name, info.node);
@@ -265,12 +310,12 @@ impl Keyspace for Reach<'_> {
         if let Some(outcome) = self.move_native(key, to) {
             return outcome;
         }
-        let moved = self.at(key, |open| match open.holds() {
-            Holds::Nothing => Outcome::Missing,
-            Holds::Other => Outcome::Unsupported,
-            Holds::Numa => relocate(open, to),
-        });
-        moved.unwrap_or(Outcome::Missing)
+        let held_back = self.at(key, |open| refusal(&open).or_else(|| stays(&open, to)));
+        match held_back {
+            None => Outcome::Missing,
+            Some(Some(outcome)) => outcome,
+            Some(None) => self.copy_to(key, to),
+        }
     }
 
     fn expect(&mut self, moves: &[&Move], budget: &Budget) {
@@ -281,7 +326,7 @@ impl Keyspace for Reach<'_> {
     }
 
     fn release(&mut self, key: &KeyRef) -> Outcome {
-        let released = self.at(key, |open| super::convert::to_native(self.ctx, open));
+        let released = self.at(key, |open| super::convert::to_native(self.ctx, &open));
         released.unwrap_or(Outcome::Missing)
     }
 
@@ -338,22 +383,25 @@ impl Keyspace for Reach<'_> {
     }
 }
 
-fn relocate(open: &StringKey<'_>, to: NodeId) -> Outcome {
+/// Why a value stays where it is, if it does.
+fn stays(open: &AnyKey<'_>, to: NodeId) -> Option<Outcome> {
     match open.look(|value| (value.node(), value.pinned())) {
-        None => Outcome::Missing,
-        Some((node, _)) if node == to => Outcome::AlreadyThere,
-        Some((_, true)) => Outcome::Pinned,
-        Some(_) => copy(open, to),
+        None => Some(Outcome::Missing),
+        Some((node, _)) if node == to => Some(Outcome::AlreadyThere),
+        Some((_, true)) => Some(Outcome::Pinned),
+        Some(_) => None,
     }
 }
 
-fn copy(open: &StringKey<'_>, to: NodeId) -> Outcome {
-    match open.relocate(to) {
-        Some(Ok(bytes)) => Outcome::Moved {
-            bytes: Bytes::from(bytes),
-        },
-        Some(Err(_)) => Outcome::NoRoom,
-        None => Outcome::Busy,
+/// Moves a slice; whether that was the last one.
+fn copy(open: &AnyKey<'_>, to: NodeId) -> (Outcome, bool) {
+    match open.relocate(to, SLICE_BYTES) {
+        Some(Ok(step)) => {
+            let bytes = Bytes::from(step.bytes);
+            (Outcome::Moved { bytes }, step.done)
+        }
+        Some(Err(OutOfMemory)) => (Outcome::NoRoom, true),
+        None => (Outcome::Busy, true),
     }
 }
 

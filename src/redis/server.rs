@@ -9,6 +9,8 @@ use super::main_cell::MainCell;
 use super::native::NativePlane;
 use super::pulse::Pulse;
 use super::steering::Steering;
+use super::transparent::Switch;
+use super::types::Handles;
 use super::verify::Verifier;
 use super::works::Works;
 use crate::config::{Config, NativeKeys, Origins};
@@ -18,9 +20,9 @@ use crate::migrate::Task;
 use crate::placement::{default_weight, Policy};
 use crate::pool::PoolHandle;
 use once_cell::sync::OnceCell;
-use redis_module::raw::RedisModuleType;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The configuration and where each value came from.
 pub(crate) struct Settings {
@@ -43,10 +45,17 @@ pub(crate) struct Server {
     rooms: MainCell<BTreeMap<NodeId, Bytes>>,
     /// How `used_memory` is made to follow: a word for the log and INFO.
     pub(crate) charge_way: &'static str,
-    string_kind: AtomicPtr<RedisModuleType>,
+    /// The server's handles of the NUMA types.
+    pub(crate) types: Handles,
     /// Payloads of RDB files or RESTORE that were refused.
     pub(crate) rejected_payloads: AtomicU64,
     pub(super) bulk_len: BulkLen,
+    /// The filter of `numa-transparent-types`.
+    pub(super) transparency: Switch,
+    /// Whether the ACL users kept it off when it was last asked.
+    pub(super) transparency_refused: AtomicBool,
+    /// Where the next call's random numbers begin.
+    dice: AtomicU64,
 }
 
 static SERVER: OnceCell<Server> = OnceCell::new();
@@ -62,7 +71,7 @@ pub(crate) struct Parts {
     pub(crate) pool: PoolHandle,
     pub(crate) settings: Settings,
     pub(crate) charge_way: &'static str,
-    pub(crate) string_kind: *mut RedisModuleType,
+    pub(crate) types: Handles,
     pub(crate) server_cpus: Vec<usize>,
 }
 
@@ -74,7 +83,7 @@ impl Server {
             pool,
             settings,
             charge_way,
-            string_kind,
+            types,
             server_cpus,
         } = parts;
         let works = Works::new(machine, &settings.config, &server_cpus);
@@ -90,9 +99,12 @@ impl Server {
             rooms: MainCell::new(BTreeMap::new()),
             settings: MainCell::new(settings),
             charge_way,
-            string_kind: AtomicPtr::new(string_kind),
+            types,
             rejected_payloads: AtomicU64::new(0),
             bulk_len: BulkLen::new(),
+            transparency: Switch::new(),
+            transparency_refused: AtomicBool::new(false),
+            dice: AtomicU64::new(RandomState::new().hash_one(0)),
         };
         SERVER
             .set(made)
@@ -103,9 +115,13 @@ impl Server {
         Ok(server)
     }
 
-    /// The server's handle of the NUMA string type.
-    pub(crate) fn string_kind(&self) -> *mut RedisModuleType {
-        self.string_kind.load(Ordering::Relaxed)
+    /// Dice for one call: numbers over all of `u64`, other ones for each call.
+    pub(crate) fn dice(&self) -> impl FnMut() -> u64 {
+        let mut state = mix(self.dice.fetch_add(SPLITMIX_STEP, Ordering::Relaxed));
+        move || {
+            state = state.wrapping_add(SPLITMIX_STEP);
+            mix(state)
+        }
     }
 
     /// A copy of the configuration.
@@ -293,4 +309,15 @@ impl Server {
             self.pool.usage(*node).live > used.percent(percent)
         })
     }
+}
+
+/// The step of SplitMix64.
+const SPLITMIX_STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// What SplitMix64 makes of its state.
+const fn mix(state: u64) -> u64 {
+    let mut z = state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
 }

@@ -4,6 +4,11 @@
 //! whole walk yields, by node, the bytes that the kernel says lie there, and how many lie
 //! elsewhere than believed (`numa_drift_bytes`). Pages never touched lie nowhere.
 //!
+//! The walk goes up the addresses and asks the pool at each step which mapping comes next: of the
+//! mappings that a walk began with, some are gone before it reaches them, and where one lay there
+//! may now be one of another node. Rejected: a list made when the walk begins, which did bring OS
+//! pages of the new mapping to the node of the old one.
+//!
 //! What the kernel has spilled it brings back when it is asked, once the node has room again: the
 //! walk asks for a few OS pages each time it meets some, which takes some tens of microseconds.
 //! Invariant: OS pages asked back in one step <= [`BRING_PAGES`].
@@ -26,18 +31,27 @@ pub(crate) struct Count {
     drift: Bytes,
 }
 
-/// A mapping that is still to be asked about.
-#[derive(Clone, Copy)]
+/// The part of a mapping that lies ahead of the walk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Span {
     node: NodeId,
-    next: usize,
+    start: usize,
     end: usize,
+}
+
+impl Span {
+    /// What of the mapping lies at `from` or behind; nothing where all of it lies before.
+    fn of(node: NodeId, start: usize, len: usize, from: usize) -> Option<Self> {
+        let (start, end) = (start.max(from), start.saturating_add(len));
+        (start < end).then_some(Self { node, start, end })
+    }
 }
 
 /// A walk under way, and the last whole one.
 #[derive(Default)]
 pub(crate) struct Verifier {
-    spans: Vec<Span>,
+    /// Addresses below have been asked about.
+    reached: usize,
     under_way: Count,
     whole: Count,
     returned: Bytes,
@@ -61,30 +75,29 @@ impl Verifier {
 
     /// Asks about the next OS pages, at most `pages_max`.
     pub(crate) fn step(&mut self, server: &Server, pages_max: usize) {
-        if self.spans.is_empty() {
+        let Some(span) = self.next_span(server) else {
             self.whole = std::mem::take(&mut self.under_way);
-            let spans = &mut self.spans;
-            server.pool.mappings(None, &mut |node, start, len| {
-                spans.push(Span {
-                    node,
-                    next: start,
-                    end: start + len,
-                });
-            });
-        }
-        let Some(span) = self.spans.pop() else {
+            self.reached = 0;
             return;
         };
         let page = os_page().as_usize();
-        let pages: Vec<usize> = (span.next..span.end)
+        let pages: Vec<usize> = (span.start..span.end)
             .step_by(page)
             .take(pages_max)
             .collect();
         self.ask(server, span.node, &pages);
-        let next = span.next + pages.len() * page;
-        if next < span.end {
-            self.spans.push(Span { next, ..span });
-        }
+        self.reached = span.start + pages.len() * page;
+    }
+
+    /// The mapping that the walk meets next, as the pool has it now.
+    fn next_span(&self, server: &Server) -> Option<Span> {
+        let mut next: Option<Span> = None;
+        server.pool.mappings(None, &mut |node, start, len| {
+            let ahead = Span::of(node, start, len, self.reached);
+            let nearer = |span: &Span| next.is_none_or(|next| span.start < next.start);
+            next = ahead.filter(nearer).or(next);
+        });
+        next
     }
 
     fn ask(&mut self, server: &Server, believed: NodeId, pages: &[usize]) {
@@ -122,19 +135,34 @@ pub(crate) fn pages(start: usize, len: usize) -> Vec<usize> {
 }
 
 impl Server {
-    /// Bytes of the memory from `start` on, by the node that the kernel says they lie on.
-    pub(crate) fn physical(&self, start: usize, len: usize) -> BTreeMap<NodeId, Bytes> {
-        let page = os_page().as_usize();
-        let pages = pages(start, len);
-        let mut answers = vec![Residency::Unknown; pages.len()];
-        self.machine.residency(&pages, &mut answers);
+    /// Bytes of those pieces of memory, by the node that the kernel says they lie on.
+    pub(crate) fn physical(&self, spans: &[(usize, usize)]) -> BTreeMap<NodeId, Bytes> {
         let mut by_node = BTreeMap::new();
-        for (at, answer) in pages.iter().zip(answers) {
-            let (from, to) = ((*at).max(start), (*at + page).min(start + len));
-            if let Residency::On(node) = answer {
-                *by_node.entry(node).or_default() += Bytes::from(to - from);
+        let page = os_page().as_usize();
+        for (start, len) in spans.iter().copied() {
+            let pages = pages(start, len);
+            let mut answers = vec![Residency::Unknown; pages.len()];
+            self.machine.residency(&pages, &mut answers);
+            for (at, answer) in pages.iter().zip(answers) {
+                let (from, to) = ((*at).max(start), (*at + page).min(start + len));
+                if let Residency::On(node) = answer {
+                    *by_node.entry(node).or_default() += Bytes::from(to - from);
+                }
             }
         }
         by_node
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_mapping_only_what_lies_ahead_is_asked_about() {
+        let ahead = |from| Span::of(NodeId::FIRST, 0x4000, 0x3000, from).map(|s| (s.start, s.end));
+        assert_eq!(ahead(0), Some((0x4000, 0x7000)));
+        assert_eq!(ahead(0x5000), Some((0x5000, 0x7000)));
+        assert_eq!(ahead(0x7000), None);
     }
 }

@@ -1,7 +1,7 @@
 //! What runs on the timer: the strategies, the background pass, the survey, the check of home.
 //!
 //! ```text
-//! tick -> clock -> foreign frees home -> [moves allowed?] -> runner -> pass -> survey -> pace
+//! tick -> clock -> foreign frees home -> [moves allowed?] -> slices -> runner -> pass -> survey
 //! ```
 //!
 //! Moves are allowed unless the module is switched off, the dataset is loading, or a child of the
@@ -14,6 +14,7 @@ use super::pace::Pace;
 use super::raw::{Ctx, LogLevel};
 use super::reach::{Cursors, Reach};
 use super::server::Server;
+use super::slices::Slices;
 use super::survey::Survey;
 use crate::config::{Config, HomeSetting, NativeKeys};
 use crate::heat::Score;
@@ -73,6 +74,7 @@ pub(crate) struct Works {
     pub(crate) survey: Survey,
     pub(crate) holds: Holds,
     pub(crate) rest: Option<Rest>,
+    pub(crate) slices: Slices,
     cursors: Cursors,
     pace: Pace,
     tracker: HomeTracker,
@@ -96,6 +98,7 @@ impl Works {
             survey: Survey::default(),
             holds: Holds::default(),
             rest: None,
+            slices: Slices::default(),
             cursors: Cursors::default(),
             pace: Pace::new(config),
             tracker: HomeTracker::new(choice, machine.topology(), server_cpus, seen),
@@ -147,6 +150,7 @@ impl Works {
             ctx,
             server,
             cursors: &mut self.cursors,
+            slices: &mut self.slices,
             survey: &mut self.survey,
             stats: &mut self.stats,
             config,
@@ -224,6 +228,7 @@ impl Works {
     ) -> Bytes {
         let mut left = budget;
         let (mut reach, runner, background) = self.reach(ctx, server, config);
+        reach.continue_slices(&mut left);
         reach.settle_native(&mut left);
         #[cfg(feature = "restless")]
         {
@@ -390,6 +395,7 @@ fn tick_native(server: &'static Server, config: &Config, bar: Option<Score>) {
 
 /// What is worth a look once a second only.
 fn slow_looks(ctx: Ctx<'_>, server: &'static Server) {
+    server.apply_transparency(ctx);
     server.pool.trim();
     if let Some(native) = server.native.get() {
         native.look_around(ctx, server.numa_keys());

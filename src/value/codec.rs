@@ -1,8 +1,9 @@
 //! What a value looks like in a file: payload version 1, written and read without Redis.
 //!
 //! ```text
-//! string = heat bytes
+//! value  = heat body                               the body is the type's: see its `save`
 //! heat   = level counter accesses idle pinned      five unsigned numbers
+//! string = bytes
 //! ```
 //!
 //! Ages are written, not stamps: the reader's clock starts elsewhere. Node, class and address are
@@ -12,6 +13,7 @@
 //! believed: each number is held to its bounds, and no memory is sized by a number read, only by
 //! bytes that were delivered. A bad payload is an error and leaves nothing behind.
 
+use super::contract::{Landing, Value};
 use crate::heat::{Clock, Heat, Level};
 use std::fmt;
 
@@ -63,8 +65,29 @@ impl fmt::Display for BadPayload {
     }
 }
 
+/// Writes a value as payload version 1.
+pub fn save<V: Value>(value: &V, sink: &mut dyn Sink, clock: &Clock) {
+    write_heat(sink, &value.heat(), value.pinned(), clock);
+    value.save(sink);
+}
+
+/// Reads payload version 1.
+///
+/// # Errors
+/// [`BadPayload`]; nothing stays behind.
+pub fn load<V: Value, S: Source>(
+    source: &mut S,
+    clock: &Clock,
+    landing: &mut dyn Landing,
+) -> Result<V, BadPayload> {
+    let (heat, pinned) = read_heat(source, clock)?;
+    let mut value = V::load(source, heat, landing)?;
+    value.set_pinned(pinned);
+    Ok(value)
+}
+
 /// Writes heat and pin.
-pub(super) fn write_heat(sink: &mut dyn Sink, heat: &Heat, pinned: bool, clock: &Clock) {
+fn write_heat(sink: &mut dyn Sink, heat: &Heat, pinned: bool, clock: &Clock) {
     sink.unsigned(heat.level.get().into());
     sink.unsigned(heat.counter.into());
     sink.unsigned(heat.accesses.into());
@@ -73,10 +96,7 @@ pub(super) fn write_heat(sink: &mut dyn Sink, heat: &Heat, pinned: bool, clock: 
 }
 
 /// Reads heat and pin.
-pub(super) fn read_heat<S: Source>(
-    source: &mut S,
-    clock: &Clock,
-) -> Result<(Heat, bool), BadPayload> {
+fn read_heat<S: Source>(source: &mut S, clock: &Clock) -> Result<(Heat, bool), BadPayload> {
     let level = bounded(source, "level", Level::MAX.get().into())? as u8;
     let counter = bounded(source, "counter", u8::MAX.into())? as u8;
     let accesses = bounded(source, "accesses", u32::MAX.into())? as u32;
@@ -86,7 +106,12 @@ pub(super) fn read_heat<S: Source>(
     Ok((heat, pinned))
 }
 
-fn bounded<S: Source>(source: &mut S, field: &'static str, most: u64) -> Result<u64, BadPayload> {
+/// Reads a number that must not be larger than `most`.
+pub(super) fn bounded<S: Source>(
+    source: &mut S,
+    field: &'static str,
+    most: u64,
+) -> Result<u64, BadPayload> {
     let number = source.unsigned()?;
     if number > most {
         return Err(BadPayload::OutOfBounds(field));

@@ -7,9 +7,10 @@
 //! * [`edit`]: it may change. The command stores [`Slot::finish`] with the key.
 //! * [`take`]: it ends. The value is owned again and is given back when dropped.
 
+use super::contract::Value;
 use super::header::{Header, HEADER_LEN};
-use super::string::NumaString;
-use crate::heat::{Clock, Heat};
+use super::root::Root;
+use crate::heat::Heat;
 use crate::pool::{Block, PoolHandle};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
@@ -19,10 +20,10 @@ use std::ptr::NonNull;
 /// The value at that address, owned.
 ///
 /// # Safety
-/// * `address` came from [`NumaString::into_raw`] or [`Slot::finish`] of a value of `pool`,
+/// * `address` came from [`Value::into_raw`] or [`Slot::finish`] of a `V` of `pool`,
 /// * it was not taken since, and nobody else uses it from now on.
 #[must_use]
-pub unsafe fn take(address: NonNull<u8>, pool: PoolHandle) -> NumaString {
+pub unsafe fn take<V: Value>(address: NonNull<u8>, pool: PoolHandle) -> V {
     let header = address.cast::<[u8; HEADER_LEN]>();
     // SAFETY: every value begins with its header, written when it was made; the caller promises
     // that the value is alive and used by nobody else.
@@ -30,7 +31,7 @@ pub unsafe fn take(address: NonNull<u8>, pool: PoolHandle) -> NumaString {
     // SAFETY: the caller promises the address; class and node are what the block was made with,
     // the header is written by this floor alone.
     let block = unsafe { Block::from_raw(address, header.class, header.node) };
-    NumaString::from_block(block, pool)
+    V::from_root(Root::from_block(block, pool))
 }
 
 /// The value at that address, to look at; heat and pin may be written.
@@ -39,7 +40,7 @@ pub unsafe fn take(address: NonNull<u8>, pool: PoolHandle) -> NumaString {
 /// As [`take`], but the value stays where it is, and `'a` ends before it is next changed, taken or
 /// borrowed.
 #[must_use]
-pub unsafe fn borrow<'a>(address: NonNull<u8>, pool: PoolHandle) -> Borrowed<'a> {
+pub unsafe fn borrow<'a, V: Value>(address: NonNull<u8>, pool: PoolHandle) -> Borrowed<'a, V> {
     Borrowed {
         // SAFETY: the same duties; what is borrowed is never dropped, so it is not taken.
         value: ManuallyDrop::new(unsafe { take(address, pool) }),
@@ -51,27 +52,22 @@ pub unsafe fn borrow<'a>(address: NonNull<u8>, pool: PoolHandle) -> Borrowed<'a>
 ///
 /// # Safety
 /// As [`take`]; the caller replaces the address it keeps by [`Slot::finish`].
-pub unsafe fn edit(address: NonNull<u8>, pool: PoolHandle) -> Slot {
+pub unsafe fn edit<V: Value>(address: NonNull<u8>, pool: PoolHandle) -> Slot<V> {
     // SAFETY: the same duties.
     Slot(ManuallyDrop::new(unsafe { take(address, pool) }))
 }
 
 /// A value that belongs to a key. Read it through `Deref`.
 #[derive(Debug)]
-pub struct Borrowed<'a> {
-    value: ManuallyDrop<NumaString>,
-    lifetime: PhantomData<&'a NumaString>,
+pub struct Borrowed<'a, V> {
+    value: ManuallyDrop<V>,
+    lifetime: PhantomData<&'a V>,
 }
 
-impl Borrowed<'_> {
+impl<V: Value> Borrowed<'_, V> {
     /// Writes the heat in place.
     pub fn set_heat(&mut self, heat: Heat) {
         self.value.set_heat(heat);
-    }
-
-    /// Counts one access in place.
-    pub fn touch(&mut self, clock: &Clock, dice: u32) {
-        self.value.touch(clock, dice);
     }
 
     /// Writes the pin in place.
@@ -80,9 +76,9 @@ impl Borrowed<'_> {
     }
 }
 
-impl Deref for Borrowed<'_> {
-    type Target = NumaString;
-    fn deref(&self) -> &NumaString {
+impl<V> Deref for Borrowed<'_, V> {
+    type Target = V;
+    fn deref(&self) -> &V {
         &self.value
     }
 }
@@ -92,9 +88,9 @@ impl Deref for Borrowed<'_> {
 /// old address may be dead, so nothing that can fail stands between it and [`Slot::finish`].
 #[derive(Debug)]
 #[must_use = "the key must learn the value's address"]
-pub struct Slot(ManuallyDrop<NumaString>);
+pub struct Slot<V>(ManuallyDrop<V>);
 
-impl Slot {
+impl<V: Value> Slot<V> {
     /// Where the value lies now.
     #[must_use]
     pub fn finish(self) -> NonNull<u8> {
@@ -102,15 +98,15 @@ impl Slot {
     }
 }
 
-impl Deref for Slot {
-    type Target = NumaString;
-    fn deref(&self) -> &NumaString {
+impl<V> Deref for Slot<V> {
+    type Target = V;
+    fn deref(&self) -> &V {
         &self.0
     }
 }
 
-impl DerefMut for Slot {
-    fn deref_mut(&mut self) -> &mut NumaString {
+impl<V> DerefMut for Slot<V> {
+    fn deref_mut(&mut self) -> &mut V {
         &mut self.0
     }
 }
@@ -118,7 +114,8 @@ impl DerefMut for Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::string::tests::{assert_all_home, hot, id, live, pool};
+    use crate::value::testkit::{assert_all_home, hot, id, live, pool};
+    use crate::value::NumaString;
 
     #[test]
     fn addresses_lead_back_to_values() {
@@ -126,26 +123,27 @@ mod tests {
         let address = NumaString::new(pool, &[id(1)], b"kept", hot())
             .unwrap()
             .into_raw();
-        let clock = Clock::new();
         {
             // SAFETY: the address was just given up, and each borrow ends before the next begins.
-            let mut seen = unsafe { borrow(address, pool) };
-            seen.touch(&clock, 0);
+            let mut seen = unsafe { borrow::<NumaString>(address, pool) };
+            let mut heat = seen.heat();
+            heat.accesses += 1;
+            seen.set_heat(heat);
             seen.set_pinned(true);
             assert_eq!(seen.as_bytes(), b"kept");
             assert_eq!(seen.node(), id(1));
         }
         // SAFETY: the borrow ended; the address is replaced below.
-        let mut slot = unsafe { edit(address, pool) };
+        let mut slot = unsafe { edit::<NumaString>(address, pool) };
         slot.append(&[b'!'; 5000], &[id(1)]).unwrap();
         let address = slot.finish();
         // SAFETY: the slot was finished and its answer is the only address left.
-        let slot = unsafe { edit(address, pool) };
+        let slot = unsafe { edit::<NumaString>(address, pool) };
         assert_eq!(slot.len(), 5004);
         drop(slot);
         assert!(live(pool) > 5000, "a slot that ends early frees nothing");
         // SAFETY: the slot is gone; the address is used for the last time.
-        let value = unsafe { take(address, pool) };
+        let value = unsafe { take::<NumaString>(address, pool) };
         assert_eq!((value.heat().accesses, value.pinned()), (10, true));
         assert_eq!(&value.as_bytes()[..5], b"kept!");
         drop(value);

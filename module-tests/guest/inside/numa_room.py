@@ -57,7 +57,7 @@ def returns(box):
     release()
     wait_for("room", lambda: nodes.read_node(box.other.id).free() > 200 * MIB)
     # Some lie elsewhere because the kernel sent them there: these come back by themselves.
-    wait_for("spilled OS pages to come back", lambda: server.is_where_it_says(values), 60)
+    wait_for("spilled OS pages to come back", lambda: server.is_where_it_says(values), 100)
     # The others are there because the pool sent them.
     for _ in range(2):
         server.call("NUMAMIGRATE", "KEYS", box.other.id, *[value.key for value in values])

@@ -2,8 +2,8 @@
 
 use super::super::args::{integer, is};
 use super::super::{Call, Done, Fail};
+use crate::redis::numa_key::Holds;
 use crate::redis::raw::{Ctx, Event, Name};
-use crate::redis::string_key::Holds;
 
 /// In which unit, from when, a deadline is given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,15 +1,50 @@
 //! The NUMA string commands: the stock string group on values of our own.
 
-pub(super) mod edit;
-pub(super) mod expiry;
-pub(super) mod incr;
-pub(super) mod read;
-pub(super) mod set;
-pub(super) mod stralgo;
+mod bitfield;
+mod bits;
+mod edit;
+mod expiry;
+mod incr;
+mod read;
+mod set;
+mod stralgo;
 
-use super::{Call, Fail};
+use super::{Call, Fail, AFTER_WORD, ALL, MANY, NONE, ONE, PAIRS};
 use crate::redis::raw::{Mode, Name};
-use crate::redis::string_key::{Holds, StringKey};
+use crate::redis::string_key::StringKey;
+
+// A setter of fixed arity takes `NODE <n>` at its end: two words more than the stock one.
+commands! {
+    c"numa.get", c"readonly fast", ONE, (2, 2), read::get;
+    c"numa.mget", c"readonly fast", ALL, (2, MANY), read::mget;
+    c"numa.strlen", c"readonly fast", ONE, (2, 2), read::strlen;
+    c"numa.getrange", c"readonly", ONE, (4, 4), read::getrange;
+    c"numa.substr", c"readonly", ONE, (4, 4), read::getrange;
+    c"numa.getex", c"write fast", ONE, (2, MANY), expiry::getex;
+    c"numa.getdel", c"write fast", ONE, (2, 2), expiry::getdel;
+    c"numa.set", c"write deny-oom", ONE, (3, MANY), set::set;
+    c"numa.setnx", c"write deny-oom fast", ONE, (3, 5), set::setnx;
+    c"numa.setex", c"write deny-oom", ONE, (4, 6), set::setex;
+    c"numa.psetex", c"write deny-oom", ONE, (4, 6), set::psetex;
+    c"numa.getset", c"write deny-oom fast", ONE, (3, 5), set::getset;
+    c"numa.mset", c"write deny-oom", PAIRS, (3, MANY), set::mset;
+    c"numa.msetnx", c"write deny-oom", PAIRS, (3, MANY), set::msetnx;
+    c"numa.append", c"write deny-oom fast", ONE, (3, 5), edit::append;
+    c"numa.setrange", c"write deny-oom", ONE, (4, 6), edit::setrange;
+    c"numa.incr", c"write deny-oom fast", ONE, (2, 2), incr::incr;
+    c"numa.incrby", c"write deny-oom fast", ONE, (3, 3), incr::incrby;
+    c"numa.decr", c"write deny-oom fast", ONE, (2, 2), incr::decr;
+    c"numa.decrby", c"write deny-oom fast", ONE, (3, 3), incr::decrby;
+    c"numa.incrbyfloat", c"write deny-oom fast", ONE, (3, 3), incr::incrbyfloat;
+    c"numa.stralgo", c"readonly getkeys-api", NONE, (2, MANY), stralgo::run;
+    c"numa.setbit", c"write deny-oom", ONE, (4, 4), bits::setbit;
+    c"numa.getbit", c"readonly fast", ONE, (3, 3), bits::getbit;
+    c"numa.bitcount", c"readonly", ONE, (2, MANY), bits::bitcount;
+    c"numa.bitpos", c"readonly", ONE, (3, MANY), bits::bitpos;
+    c"numa.bitop", c"write deny-oom", AFTER_WORD, (4, MANY), bits::bitop;
+    c"numa.bitfield", c"write deny-oom", ONE, (2, MANY), bitfield::bitfield;
+    c"numa.bitfield_ro", c"readonly fast", ONE, (2, MANY), bitfield::bitfield_ro;
+}
 
 impl<'c> Call<'c> {
     /// Opens the key at word `index`.
@@ -18,23 +53,17 @@ impl<'c> Call<'c> {
     }
 
     fn open_string(&self, name: Name<'c>, mode: Mode) -> StringKey<'c> {
-        StringKey::open(self.server, self.ctx, name, mode)
+        self.open(name, mode)
     }
 
     /// Opens the key at word 1 for a command that works on a string or on nothing.
     fn own_string(&self, mode: Mode) -> Result<StringKey<'c>, Fail> {
-        let key = self.string_key(1, mode)?;
-        match key.holds() {
-            Holds::Other => Err(Fail::WrongType),
-            Holds::Nothing | Holds::Numa => Ok(key),
-        }
+        self.own_key(1, mode)
     }
 
-    /// The same for a command that answers the old value before it changes it. The stock ones
-    /// look the key up for reading first, so a hit or a miss is counted.
+    /// The same for a command that answers the old value before it changes it.
     fn own_string_after_read(&self) -> Result<StringKey<'c>, Fail> {
-        drop(self.ctx.open(self.name(1)?, Mode::Read));
-        self.own_string(Mode::Write)
+        self.own_key_after_read(1)
     }
 
     /// Checks what a value would grow to; a master's word is law.

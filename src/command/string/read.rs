@@ -2,7 +2,8 @@
 
 use super::super::args::integer;
 use super::super::{Call, Done};
-use crate::redis::raw::Mode;
+use crate::migrate::Kind;
+use crate::redis::raw::{KeyKind, Mode};
 use crate::value::string::clip_range;
 
 pub(in crate::command) fn get(call: &Call<'_>) -> Done {
@@ -20,11 +21,16 @@ pub(in crate::command) fn mget(call: &Call<'_>) -> Done {
     call.ctx.reply_array(call.args.len() - 1);
     for name in call.args.names_from(1) {
         let key = call.open_string(name, Mode::Read);
-        if key
-            .read(|value| call.ctx.reply_bulk(value.as_bytes()))
-            .is_none()
-        {
-            call.ctx.reply_null();
+        let replied = key.read(|value| call.ctx.reply_bulk(value.as_bytes()));
+        if replied.is_some() {
+            continue;
+        }
+        // Who wrote the plain name means native strings too.
+        let native = key.any().kind() == KeyKind::Native(Kind::String) && call.plain;
+        drop(key);
+        match call.ctx.native_bytes(name).filter(|_| native) {
+            Some(bytes) => call.ctx.reply_bulk(&bytes),
+            None => call.ctx.reply_null(),
         }
     }
     Ok(())

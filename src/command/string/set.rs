@@ -4,8 +4,9 @@ use super::super::args::is;
 use super::super::{Call, Done, Fail};
 use super::expiry::{Deadline, Unit};
 use crate::ids::NodeId;
+use crate::redis::numa_key::Holds;
 use crate::redis::raw::{c_text, Event, Mode, Name};
-use crate::redis::string_key::{Holds, StringKey};
+use crate::redis::string_key::StringKey;
 
 /// Whether the key must be absent or present.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -54,7 +55,7 @@ impl<'c> Options<'c> {
             (self.get, self.rewrite) = (true, true);
         } else if is(word, "KEEPTTL") && self.deadline.is_none() {
             self.keep_ttl = true;
-        } else if is(word, "NODE") {
+        } else if is(word, "NODE") && !call.plain {
             let node = rest.next().ok_or(Fail::Syntax)?;
             (self.node, self.rewrite) = (call.node_hint(node.bytes())?, true);
         } else if let Some(unit) = unit.filter(|unit| self.takes(*unit)) {

@@ -3,8 +3,9 @@
 use super::super::args::{integer, is};
 use super::super::{Call, Done, Fail};
 use crate::ids::Bytes;
+use crate::redis::numa_key::Holds;
 use crate::redis::raw::{could_map, Mode};
-use crate::redis::string_key::{Holds, StringKey};
+use crate::redis::string_key::StringKey;
 use crate::value::lcs;
 use std::borrow::Cow;
 

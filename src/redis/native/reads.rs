@@ -18,6 +18,7 @@ use super::names::Names;
 use super::Native;
 use crate::heat::{Clock, Dice, Guess, Score, Watch, NOTED_MAX};
 use crate::ids::Level;
+use crate::redis::callbacks::listen_filter;
 use crate::redis::raw::{Ctx, FilterWords};
 use crate::redis::server::Server;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -232,6 +233,6 @@ impl Native {
 
     /// Starts to watch commands; false where the server refuses.
     pub(super) fn listen(&self, ctx: Ctx<'_>) -> bool {
-        ctx.register_filter()
+        ctx.register_filter(listen_filter).is_some()
     }
 }

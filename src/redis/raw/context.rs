@@ -70,6 +70,11 @@ impl ContextFlags {
         self.has(raw::REDISMODULE_CTX_FLAGS_LUA)
     }
 
+    /// The client may not be put to sleep: MULTI, a script, a master's link.
+    pub(crate) fn deny_blocking(self) -> bool {
+        self.has(raw::REDISMODULE_CTX_FLAGS_DENY_BLOCKING)
+    }
+
     /// The command came over the link to the master.
     pub(crate) fn by_master(self) -> bool {
         self.has(raw::REDISMODULE_CTX_FLAGS_REPLICATED)

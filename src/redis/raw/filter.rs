@@ -1,9 +1,48 @@
-//! The words of a command as a command filter sees them: no context, no client, no database.
+//! Command filters: they see the words of a command before it is looked up, and may write another
+//! name over the first.
+//!
+//! The server runs a filter for clients, scripts and a master's stream, not for our own calls. It
+//! gets words and nothing else: no client, no database, no key, and it runs before AUTH. So what is
+//! told here is noted or searched by name, no more; all that needs a key is the business of the
+//! command. There are two, each registered only where it has something to do: the native plane
+//! listens, transparent types rename.
 
-use super::{api, Ctx, Name};
-use crate::redis::callbacks::command_filter;
+use super::{api, Args, Ctx, Name};
 use redis_module::raw;
 use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+/// What the server calls.
+pub(crate) type Entry = unsafe extern "C" fn(*mut raw::RedisModuleCommandFilterCtx);
+
+/// A filter that the server runs.
+#[derive(Clone, Copy)]
+pub(crate) struct Registered(NonNull<raw::RedisModuleCommandFilter>);
+
+// SAFETY: the pointer is the server's; only the main thread hands it back, from the cell that
+// keeps it.
+unsafe impl Send for Registered {}
+
+impl Ctx<'_> {
+    /// Has `entry` called for every command but our own; nothing where the server refuses.
+    pub(crate) fn register_filter(self, entry: Entry) -> Option<Registered> {
+        let flags = raw::REDISMODULE_CMDFILTER_NOSELF as i32;
+        let made = api!(RedisModule_RegisterCommandFilter(
+            self.as_ptr(),
+            Some(entry),
+            flags
+        ))?;
+        NonNull::new(made).map(Registered)
+    }
+
+    /// Ends that.
+    pub(crate) fn unregister_filter(self, registered: Registered) {
+        api!(RedisModule_UnregisterCommandFilter(
+            self.as_ptr(),
+            registered.0.as_ptr()
+        ));
+    }
+}
 
 /// The words of a command that is about to be looked up.
 #[derive(Clone, Copy)]
@@ -38,14 +77,47 @@ impl<'f> FilterWords<'f> {
         // SAFETY: the server lends its words for the length of the callback.
         Some(unsafe { Name::from_raw(word.cast()) }.bytes())
     }
+
+    /// Writes `mark` over the first word.
+    pub(crate) fn rename(self, mark: Mark) {
+        api!(RedisModule_RetainString(
+            std::ptr::null_mut(),
+            mark.0.as_ptr()
+        ));
+        api!(RedisModule_CommandFilterArgReplace(
+            self.ptr,
+            0,
+            mark.0.as_ptr()
+        ));
+    }
 }
 
-impl Ctx<'_> {
-    /// Has [`command_filter`] called for each command, but for those that we call ourselves; false
-    /// where the server refuses.
-    pub(crate) fn register_filter(self) -> bool {
-        let flags = raw::REDISMODULE_CMDFILTER_NOSELF as i32;
-        let (ctx, entry) = (self.as_ptr(), Some(command_filter as _));
-        api!(RedisModule_RegisterCommandFilter(ctx, entry, flags)).is_some_and(|it| !it.is_null())
+/// A name that the filter writes: one string of the server's, made once, so that whoever finds it
+/// again knows that the filter wrote it and no client did.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mark(NonNull<raw::RedisModuleString>);
+
+// SAFETY: the string lives as long as the process and is never changed; only the main thread
+// counts references to it.
+unsafe impl Send for Mark {}
+// SAFETY: as for `Send`.
+unsafe impl Sync for Mark {}
+
+impl Mark {
+    /// A mark of that text.
+    pub(crate) fn new(text: &[u8]) -> Option<Self> {
+        let null = std::ptr::null_mut();
+        let made = api!(RedisModule_CreateString(
+            null,
+            text.as_ptr().cast(),
+            text.len()
+        ))?;
+        NonNull::new(made).map(Self)
+    }
+
+    /// Whether it is the first word of these.
+    pub(crate) fn begins(self, args: Args<'_>) -> bool {
+        let first = args.name(0);
+        first.is_some_and(|name| name.as_ptr() == self.0.as_ptr())
     }
 }

@@ -1,5 +1,6 @@
 //! The RDB and AOF faces, and the digest of DEBUG DIGEST.
 
+use super::text::own_string;
 use super::{api, Name};
 use redis_module::raw;
 use std::ffi::CStr;
@@ -65,6 +66,27 @@ impl Io<'_> {
         (!name.is_null()).then(|| unsafe { Name::from_raw(name.cast_mut()) })
     }
 
+    /// Writes `command key words...` to the AOF.
+    pub(crate) fn emit_words<'w>(
+        self,
+        command: &CStr,
+        key: Name<'_>,
+        words: impl Iterator<Item = &'w [u8]>,
+    ) {
+        let strings: Vec<_> = words.filter_map(own_string).collect();
+        let mut pointers: Vec<_> = strings.iter().map(|word| word.name().as_ptr()).collect();
+        let (start, count) = (pointers.as_mut_ptr(), pointers.len());
+        let (command, format) = (command.as_ptr(), c"sv".as_ptr());
+        api!(RedisModule_EmitAOF(
+            self.ptr,
+            command,
+            format,
+            key.as_ptr(),
+            start,
+            count
+        ));
+    }
+
     /// Writes `command key bytes` to the AOF.
     pub(crate) fn emit(self, command: &CStr, key: Name<'_>, bytes: &[u8]) {
         let (start, len) = (bytes.as_ptr(), bytes.len());
@@ -97,13 +119,23 @@ impl Digest<'_> {
         }
     }
 
-    /// Adds one element.
-    pub(crate) fn element(self, bytes: &[u8]) {
+    /// Adds one element of those parts. The order of the parts counts, that of elements does not.
+    pub(crate) fn element(self, parts: &[&[u8]]) {
+        parts.iter().for_each(|part| self.part(part));
+        self.end_element();
+    }
+
+    /// Adds a part to the element that [`Digest::end_element`] ends.
+    pub(crate) fn part(self, bytes: &[u8]) {
         api!(RedisModule_DigestAddStringBuffer(
             self.ptr,
             bytes.as_ptr().cast(),
             bytes.len()
         ));
+    }
+
+    /// Ends an element.
+    pub(crate) fn end_element(self) {
         api!(RedisModule_DigestEndSequence(self.ptr));
     }
 }

@@ -1,6 +1,7 @@
 //! An open key: what it holds, its value pointer, its time to live.
 
 use super::{api, Ctx, Name, OK};
+use crate::migrate::Kind;
 use redis_module::raw;
 use std::marker::PhantomData;
 use std::os::raw::c_void;
@@ -35,10 +36,8 @@ impl Mode {
 pub(crate) enum KeyKind {
     /// Nothing.
     Empty,
-    /// A stock string.
-    NativeString,
-    /// Another stock type.
-    NativeOther,
+    /// A stock type.
+    Native(Kind),
     /// A value of a module's type.
     Module(*mut raw::RedisModuleType),
 }
@@ -101,8 +100,12 @@ impl Key<'_> {
         }
         match api!(RedisModule_KeyType(self.ptr)).map(|kind| kind as isize) {
             None | Some(raw::REDISMODULE_KEYTYPE_EMPTY) => KeyKind::Empty,
-            Some(raw::REDISMODULE_KEYTYPE_STRING) => KeyKind::NativeString,
-            Some(_) => KeyKind::NativeOther,
+            Some(raw::REDISMODULE_KEYTYPE_STRING) => KeyKind::Native(Kind::String),
+            Some(raw::REDISMODULE_KEYTYPE_LIST) => KeyKind::Native(Kind::List),
+            Some(raw::REDISMODULE_KEYTYPE_SET) => KeyKind::Native(Kind::Set),
+            Some(raw::REDISMODULE_KEYTYPE_ZSET) => KeyKind::Native(Kind::SortedSet),
+            Some(raw::REDISMODULE_KEYTYPE_HASH) => KeyKind::Native(Kind::Hash),
+            Some(_) => KeyKind::Native(Kind::Other),
         }
     }
 

@@ -9,23 +9,27 @@ use std::os::raw::c_int;
 
 mod args;
 mod arity;
+mod block;
+mod call;
 mod context;
 mod filter;
 mod io;
 mod key;
+mod native;
 mod notify;
 mod reply;
 mod report;
+mod resp;
 mod scan;
 mod setup;
 mod text;
 
 pub(crate) use args::{Args, Name};
 pub(crate) use context::{log_anywhere, Ctx, LogLevel};
-pub(crate) use filter::FilterWords;
+pub(crate) use filter::{FilterWords, Mark, Registered};
 pub(crate) use io::{Delivered, Digest, Io};
 pub(crate) use key::{Key, KeyKind, Mode};
-pub(crate) use notify::Event;
+pub(crate) use notify::{Event, HashEvent, ListEvent, SetEvent, ZsetEvent};
 pub(crate) use report::Report;
 pub(crate) use scan::ServerCursor;
 pub(crate) use setup::{could_map, thread_cpu_ns};
@@ -81,6 +85,7 @@ pub(crate) fn missing_function() -> Option<&'static str> {
         RedisModule_NotifyKeyspaceEvent,
         RedisModule_SetModuleOptions,
         RedisModule_Scan,
+        RedisModule_ScanKey,
         RedisModule_ScanCursorCreate,
         RedisModule_CreateTimer,
         RedisModule_SubscribeToServerEvent,

@@ -36,6 +36,11 @@ impl Ctx<'_> {
         self.reply_int(count.try_into().unwrap_or(i64::MAX));
     }
 
+    /// A score, written as the client's protocol writes one.
+    pub(crate) fn reply_double(self, number: f64) {
+        api!(RedisModule_ReplyWithDouble(self.as_ptr(), number));
+    }
+
     /// No value.
     pub(crate) fn reply_null(self) {
         api!(RedisModule_ReplyWithNull(self.as_ptr()));

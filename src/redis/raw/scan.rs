@@ -21,6 +21,10 @@ impl ServerCursor {
         NonNull::new(api!(RedisModule_ScanCursorCreate())?).map(Self)
     }
 
+    pub(super) fn as_ptr(&self) -> *mut raw::RedisModuleScanCursor {
+        self.0.as_ptr()
+    }
+
     /// Goes back to the beginning.
     pub(crate) fn restart(&mut self) {
         api!(RedisModule_ScanCursorRestart(self.0.as_ptr()));

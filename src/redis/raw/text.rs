@@ -35,19 +35,24 @@ impl Drop for OwnedName<'_> {
     }
 }
 
+/// A server string with these bytes, which lives until it is dropped.
+pub(super) fn own_string(bytes: &[u8]) -> Option<OwnedName<'static>> {
+    let null = std::ptr::null_mut();
+    let made = api!(RedisModule_CreateString(
+        null,
+        bytes.as_ptr().cast(),
+        bytes.len()
+    ));
+    let ptr = made.filter(|ptr| !ptr.is_null())?;
+    Some(OwnedName {
+        ptr,
+        lent: PhantomData,
+    })
+}
+
 impl<'c> Ctx<'c> {
     /// A server string with these bytes, outside the context's automatic memory.
     pub(crate) fn string(self, bytes: &[u8]) -> Option<OwnedName<'c>> {
-        let null = std::ptr::null_mut();
-        let made = api!(RedisModule_CreateString(
-            null,
-            bytes.as_ptr().cast(),
-            bytes.len()
-        ));
-        let ptr = made.filter(|ptr| !ptr.is_null())?;
-        Some(OwnedName {
-            ptr,
-            lent: PhantomData,
-        })
+        own_string(bytes)
     }
 }

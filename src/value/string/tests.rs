@@ -1,63 +1,12 @@
 //! Strings against `Vec<u8>`, on several nodes; in the end every block came home.
 
 use super::*;
-use crate::heat::{Dice, Level};
+use crate::heat::{Clock, Dice};
 use crate::ids::Bytes;
-use crate::machine::{Machine, SimNode, SimulatedMachine};
-use crate::pool::Meter;
 use crate::value::codec::tests::{Item, Tape};
+use crate::value::codec::{load, save};
+use crate::value::testkit::{assert_all_home, hot, id, live, pool, Berth, NODES};
 use proptest::prelude::*;
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
-
-const NODES: usize = 3;
-
-#[derive(Default)]
-struct Charged(AtomicI64);
-
-impl Meter for Charged {
-    fn charge(&self, delta: i64) {
-        self.0.fetch_add(delta, Relaxed);
-    }
-}
-
-pub(in crate::value) fn id(number: usize) -> NodeId {
-    NodeId::new(number).unwrap()
-}
-
-/// A pool on three made-up nodes of that capacity; the test thread owns it.
-fn pool_of(capacity: Bytes) -> PoolHandle {
-    let node = |number| SimNode {
-        id: id(number),
-        capacity,
-        latency_ns: 100 * (number as u32 + 1),
-        cpuless: number == 2,
-    };
-    let nodes: Vec<_> = (0..NODES).map(node).collect();
-    let machine: &'static dyn Machine = Box::leak(Box::new(SimulatedMachine::new(&nodes).unwrap()));
-    PoolHandle::new(machine, Box::leak(Box::<Charged>::default()))
-}
-
-pub(in crate::value) fn pool() -> PoolHandle {
-    pool_of(Bytes::mib(64))
-}
-
-pub(in crate::value) fn live(pool: PoolHandle) -> u64 {
-    (0..NODES).map(|n| pool.usage(id(n)).live.0).sum()
-}
-
-pub(in crate::value) fn assert_all_home(pool: PoolHandle) {
-    assert_eq!(pool.check(), Ok(()));
-    assert_eq!(live(pool), 0, "every block came home");
-}
-
-pub(in crate::value) fn hot() -> Heat {
-    Heat {
-        stamp: 7,
-        accesses: 9,
-        counter: 100,
-        level: Level::clamped(5),
-    }
-}
 
 fn string(pool: PoolHandle, bytes: &[u8]) -> NumaString {
     NumaString::new(pool, &[id(0)], bytes, hot()).unwrap()
@@ -238,9 +187,8 @@ fn payload_is_read_back() {
         let mut value = string(pool, &vec![b'p'; len]);
         value.set_pinned(len > 1);
         let mut tape = Tape::default();
-        value.save(&mut tape, &clock);
-        let make = |bytes: &[u8], heat| NumaString::new(pool, &[id(2)], bytes, heat);
-        let read = NumaString::load(&mut tape, &clock, make).unwrap();
+        save(&value, &mut tape, &clock);
+        let read: NumaString = load(&mut tape, &clock, &mut Berth::on(pool, 2)).unwrap();
         assert_eq!(read.node(), id(2));
         assert_eq!(read.as_bytes(), value.as_bytes());
         assert_eq!((read.heat(), read.pinned()), (hot(), len > 1));
@@ -254,8 +202,12 @@ fn payload_without_room_is_an_error() {
     let pool = pool();
     let clock = Clock::new();
     let mut tape = Tape::default();
-    string(pool, b"x").save(&mut tape, &clock);
-    let read = NumaString::load(&mut tape, &clock, |_, _| Err(OutOfMemory));
+    save(&string(pool, b"x"), &mut tape, &clock);
+    let mut nowhere = Berth {
+        pool,
+        nodes: Vec::new(),
+    };
+    let read = load::<NumaString, _>(&mut tape, &clock, &mut nowhere);
     assert_eq!(read.unwrap_err(), BadPayload::OutOfMemory);
     assert_all_home(pool);
 }
@@ -396,11 +348,8 @@ impl Model {
     fn reload(&mut self, which: usize) {
         let which = self.pick(which);
         let mut tape = Tape::default();
-        self.values[which].0.save(&mut tape, &self.clock);
-        let order = [id(0)];
-        let read = NumaString::load(&mut tape, &self.clock, |bytes, heat| {
-            NumaString::new(self.pool, &order, bytes, heat)
-        });
+        save(&self.values[which].0, &mut tape, &self.clock);
+        let read = load(&mut tape, &self.clock, &mut Berth::on(self.pool, 0));
         self.values[which].0 = read.unwrap();
     }
 
@@ -458,9 +407,8 @@ proptest! {
     ) {
         let pool = pool();
         let mut tape = Tape(items.into());
-        let order = [id(0)];
-        let make = |bytes: &[u8], heat| NumaString::new(pool, &order, bytes, heat);
-        drop(NumaString::load(&mut tape, &Clock::new(), make));
+        let read = load::<NumaString, _>(&mut tape, &Clock::new(), &mut Berth::on(pool, 0));
+        drop(read);
         assert_all_home(pool);
     }
 }

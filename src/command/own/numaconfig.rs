@@ -1,12 +1,13 @@
 //! NUMACONFIG: the configuration, read and changed while the server runs.
 
-use super::reply::{as_list, help, pairs, Value};
-use super::{Call, Done, Fail};
-use crate::config::{read_file, render_file, replace_file, Config, Param, Shown};
+use crate::command::reply::{as_list, help, pairs, Value};
+use crate::command::{Call, Done, Fail};
+use crate::config::{read_file, render_file, replace_file, Config, Origins, Param, Shown};
 use crate::ids::NodeId;
 use crate::migrate::glob;
 use crate::redis::raw::LogLevel;
 use crate::redis::server::Server;
+use crate::redis::transparent;
 use std::path::PathBuf;
 
 const HELP: &[&str] = &[
@@ -96,21 +97,33 @@ fn set(call: &Call<'_>, at: usize) -> Done {
         .collect();
     let nodes: Vec<NodeId> = call.server.machine.topology().ids().collect();
     let changed = call.server.settings.with(|settings| {
-        let origins = &mut settings.origins;
-        settings
-            .config
-            .set(origins, &nodes, &name, &words)
-            .map(|()| settings.config.clone())
+        let (mut config, mut origins) = (settings.config.clone(), settings.origins.clone());
+        config
+            .set(&mut origins, &nodes, &name, &words)
+            .map(|()| (config, origins))
     });
-    match changed {
-        Some(Ok(config)) => {
-            call.server.apply(&config);
-            call.ctx.reply_ok();
-            Ok(())
-        }
-        Some(Err(error)) => Err(Fail::text(error.to_string())),
-        None => Err(Fail::busy()),
+    let (config, origins) = changed
+        .ok_or_else(Fail::busy)?
+        .map_err(|error| Fail::text(error.to_string()))?;
+    take_over(call, config, origins)
+}
+
+/// Makes a configuration the one that counts, if the ACL users allow it.
+fn take_over(call: &Call<'_>, config: Config, origins: Origins) -> Done {
+    let was = call.server.config().transparent_types;
+    let widens = config.transparent_types != was;
+    if let Some(reason) = transparent::refusal(call.ctx, &config).filter(|_| widens) {
+        return Err(Fail::text(reason));
     }
+    let taken = call.server.settings.with(|settings| {
+        settings.config = config.clone();
+        settings.origins = origins;
+    });
+    taken.ok_or_else(Fail::busy)?;
+    call.server.apply(&config);
+    call.server.apply_transparency(call.ctx);
+    call.ctx.reply_ok();
+    Ok(())
 }
 
 fn text(word: &[u8]) -> String {
@@ -159,19 +172,14 @@ fn load(call: &Call<'_>) -> Done {
     file_of(call, &call.server.config())?;
     let nodes: Vec<NodeId> = call.server.machine.topology().ids().collect();
     let loaded = call.server.settings.with(|settings| {
-        let (config, origins) = settings
+        settings
             .config
-            .reload(&settings.origins, &nodes, &read_file)?;
-        settings.config = config.clone();
-        settings.origins = origins;
-        Ok(config)
+            .reload(&settings.origins, &nodes, &read_file)
     });
-    let config = loaded
+    let (config, origins) = loaded
         .ok_or_else(Fail::busy)?
         .map_err(|reason: String| Fail::text(reason))?;
-    call.server.apply(&config);
-    call.ctx.reply_ok();
-    Ok(())
+    take_over(call, config, origins)
 }
 
 fn rewrite(call: &Call<'_>) -> Done {

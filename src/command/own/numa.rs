@@ -1,14 +1,15 @@
 //! NUMA: reports, conversion, and the other two commands under one roof.
 
-use super::args::{integer, is};
-use super::reply::{as_list, help, pairs, Value};
-use super::{numaconfig, numamigrate, Call, Done, Fail};
+use super::{numaconfig, numamigrate};
+use crate::command::args::{integer, is};
+use crate::command::reply::{as_list, help, pairs, Value};
+use crate::command::{Call, Done, Fail};
 use crate::ids::{Bytes, NodeId};
 use crate::machine::NodeInfo;
 use crate::migrate::{Outcome, Task};
 use crate::redis::info::{fields, Field};
+use crate::redis::numa_key::AnyKey;
 use crate::redis::raw::Name;
-use crate::redis::string_key::StringKey;
 use crate::redis::{convert, process_bytes, prove};
 
 const HELP: &[&str] = &[
@@ -179,6 +180,7 @@ fn status(call: &Call<'_>) -> Done {
                 "survey_age_ms",
                 works.survey_age_ms().map_or(Value::Int(-1), Value::count),
             ),
+            ("values_under_way", Value::count(works.slices.len() as u64)),
         ]
     });
     pairs(call.ctx, &fields.ok_or_else(Fail::busy)?);
@@ -281,7 +283,7 @@ fn writable(call: &Call<'_>) -> Done {
 
 fn convert(call: &Call<'_>, name: Name<'_>, plane: &[u8]) -> Done {
     writable(call)?;
-    let key = StringKey::open(call.server, call.ctx, name, convert::MODE);
+    let key = AnyKey::open(call.server, call.ctx, name, convert::MODE);
     let outcome = if is(plane, "NATIVE") {
         convert::to_native(call.ctx, &key)
     } else if is(plane, "NUMA") {

@@ -1,8 +1,8 @@
 //! NUMAMIGRATE: moving keys by hand. It only places: nothing is replicated, nothing is a write.
 
-use super::args::{integer, is};
-use super::reply::{help, pairs, Value};
-use super::{Call, Done, Fail};
+use crate::command::args::{integer, is};
+use crate::command::reply::{help, pairs, Value};
+use crate::command::{Call, Done, Fail};
 use crate::ids::{DbIndex, NodeId, SlotIndex};
 use crate::migrate::{Budget, KeyInfo, KeyRef, Keyspace, Move, Outcome, Plane, Task, Why};
 use crate::redis::raw::{Mode, Name};
@@ -248,7 +248,7 @@ fn info(call: &Call<'_>, name: Name<'_>) -> Done {
         let (mut reach, _, _) = works.reach(call.ctx, call.server, &config);
         let info = Keyspace::look(&mut reach, &key)?;
         let physical = match reach.memory_of(&key) {
-            Some((start, len)) => call.server.physical(start, len),
+            Some(spans) => call.server.physical(&spans),
             None => Default::default(),
         };
         let physical = physical

@@ -1,0 +1,324 @@
+"""One row of `make bench-numa`: a server whose memory is placed one way, under Zipf requests.
+
+    table.py <settings as JSON>
+
+Requests come in windows. The plugin outside counts each window's misses by node; a window ends here
+with a mark, an instruction that the plugin knows. What only the inside can tell goes to stdout, a
+JSON object a line: where the bytes lie, what was moved, which mapping holds which addresses.
+
+A row is data: how the server starts, what of the kernel is switched on, which commands it is asked
+with, and how many windows it gets. Rows that never move a byte need few. All rows see nodes near
+and far alone (a cpuset bars the third), the same keys, the same requests.
+"""
+
+import bisect
+import ctypes
+import itertools
+import json
+import mmap
+import os
+import pathlib
+import subprocess
+import sys
+import time
+import traceback
+
+# Python fetches these on first use; in the guest only what is imported now is there.
+import encodings.ascii  # noqa: F401
+import encodings.idna  # noqa: F401
+import encodings.latin_1  # noqa: F401
+import encodings.utf_8  # noqa: F401
+import linecache  # noqa: F401
+import tokenize  # noqa: F401
+
+import box
+import damon
+import judge
+import nodes
+import wire
+
+SIZES = [64, 96, 160, 256, 448, 768, 1024]
+DEPTH = 50  # requests in flight
+WARM = 3  # windows of a row that does not move
+SET_MEMPOLICY = 238  # the system call's number on amd64
+# Nodes by their number, whatever cpuset the server is in.
+STATIC = 1 << 15
+BIND, INTERLEAVE, WEIGHTED = 2 | STATIC, 3 | STATIC, 6 | STATIC
+WEIGHTS = pathlib.Path("/sys/kernel/mm/mempolicy/weighted_interleave")
+BALANCING = "/proc/sys/kernel/numa_balancing"
+DEMOTION = "/sys/kernel/mm/numa/demotion_enabled"
+SERVER_CPU, CLIENT_CPUS = 1, (2, 3)
+MIB = 1 << 20
+
+
+def say(**facts):
+    print(json.dumps(facts), flush=True)
+
+
+def make_mark():
+    """A function that executes the mark with an id."""
+    memory = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+
+    def mark(number):
+        # nopl 0x4e554d<number>(%rax,%rax,1); ret. Each id has code of its own: what was translated
+        # once is not looked at again.
+        at = number * 16
+        memory[at:at + 9] = b"\x0f\x1f\x84\x00" + bytes([number]) + b"MUN\xc3"
+        ctypes.CFUNCTYPE(None)(address + at)()
+
+    return mark
+
+
+def set_policy(mode, *on):
+    """The memory policy that programs started from now on inherit."""
+    mask = ctypes.c_ulong(sum(1 << node for node in on))
+    if judge.libc.syscall(SET_MEMPOLICY, mode, ctypes.byref(mask) if on else None, 64 if on else 0):
+        raise OSError(ctypes.get_errno(), "set_mempolicy")
+
+
+class Load:
+    """Keys of mixed sizes and requests for them, the same for every row of a seed."""
+
+    def __init__(self, box_, settings, get, put):
+        self.box, self.get, self.put = box_, get, put
+        self.dice = box_.dice
+        self.values = [
+            box.Value(f"key:{i}", self.dice.choice(SIZES), self.dice) for i in range(settings["keys"])
+        ]
+        weights = [1 / rank ** settings["skew"] for rank in range(1, settings["keys"] + 1)]
+        self.sums = list(itertools.accumulate(weights))
+        # Which key has which rank: neither its age nor its size tells.
+        self.ranked = self.dice.sample(self.values, len(self.values))
+        self.requests = settings["requests"]
+        self.encoded = {}
+
+    @property
+    def value_bytes(self):
+        return sum(len(value.data) for value in self.values)
+
+    def fill(self, server):
+        server.client.all([(self.put, value.key, value.data) for value in self.values], DEPTH)
+        self.encoded = {value: wire.encode(self.get, value.key) for value in self.values}
+        self.answers = {v: len(b"$%d\r\n" % len(v.data)) + len(v.data) + 2 for v in self.values}
+
+    def window(self, server):
+        """One window's requests; the replies are counted by their bytes."""
+        left = self.requests
+        while left > 0:
+            some = [self.draw() for _ in range(min(left, DEPTH))]
+            server.client.socket.sendall(b"".join(self.encoded[value] for value in some))
+            wanted = sum(self.answers[value] for value in some)
+            while wanted > 0:
+                wanted -= len(server.client.receive())
+            box.check(wanted == 0, "a reply had another length than its value")
+            left -= len(some)
+
+    def draw(self):
+        return self.ranked[bisect.bisect(self.sums, self.dice.random() * self.sums[-1])]
+
+    def near_bytes(self, server, near):
+        """Bytes of values on the near node, as the kernel says, and bytes of all values."""
+        tag = self.dice.randbytes(judge.TAG)
+        edit = self.put.replace("SET", "SETRANGE")
+        server.client.all([(edit, value.key, judge.NONCE, tag) for value in self.values], DEPTH)
+        found = judge.find(server.pid, tag, {value.nonce for value in self.values})
+        spans = [(min(found[value.nonce]), len(value.data)) for value in self.values]
+        by_node = judge.bytes_by_node(server.pid, spans)
+        return sum(nodes_.get(near, 0) for nodes_ in by_node), self.value_bytes
+
+
+class Row:
+    """How one row places memory. `tiered`: only the index and the budget fit near, so what moves
+    has a reason to; then `windows` are the settings', else few."""
+
+    tiered, module, get, put = False, None, "GET", "SET"
+
+    def before(self, box_):
+        """Before the server starts."""
+
+    def after(self, box_, server):
+        """When it is filled."""
+
+
+class AllNear(Row):
+    def before(self, box_):
+        set_policy(BIND, box_.near.id)
+
+
+class AllFar(Row):
+    def before(self, box_):
+        set_policy(BIND, box_.far.id)
+
+
+class Interleave(Row):
+    def before(self, box_):
+        set_policy(INTERLEAVE, box_.near.id, box_.far.id)
+
+
+class WeightedInterleave(Row):
+    """One OS page near for three far, so that a quarter of the bytes is near."""
+
+    def before(self, box_):
+        for node, weight in ((box_.near, 1), (box_.far, 3)):
+            box_.set(WEIGHTS / f"node{node.id}", weight)
+        set_policy(WEIGHTED, box_.near.id, box_.far.id)
+
+
+class Balancing(Row):
+    """The kernel's tiering: hint faults promote, reclaim demotes."""
+
+    tiered = True
+
+    def before(self, box_):
+        box_.set(BALANCING, 2)
+        box_.set(DEMOTION, "true")
+
+
+class Damon(Row):
+    """DAMON migrates hot OS pages near and cold ones far."""
+
+    tiered = True
+
+    def before(self, box_):
+        if not damon.is_there():
+            raise box.Skip("this kernel has no DAMON that migrates")
+
+    def after(self, box_, server):
+        box_.undo.append(damon.migrate(near=box_.near.id, far=box_.far.id))
+
+
+class NumaTypes(Row):
+    tiered, get, put = True, "NUMA.GET", "NUMA.SET"
+    module = ()
+
+
+ROWS = {
+    "all near": AllNear,
+    "all far": AllFar,
+    "kernel interleave": Interleave,
+    "kernel weighted interleave 1:3": WeightedInterleave,
+    "kernel numa_balancing=2, demotion": Balancing,
+    "DAMON, hot near and cold far": Damon,
+    "redis-numa, NUMA types": NumaTypes,
+}
+
+
+def kernel_moves():
+    """OS pages that the kernel has moved between nodes so far, whoever asked."""
+    counts = dict(line.split() for line in open("/proc/vmstat", encoding="ascii"))
+    return int(counts["pgmigrate_success"])
+
+
+def module_moves(server):
+    info = server.info("numa")
+    return int(info["numa_migrations"]), int(info["numa_migrated_bytes"])
+
+
+def start(box_, row, near_budget):
+    """A server started as the row says, on its CPU."""
+    folder = box_.folder / str(len(box_.servers))
+    folder.mkdir()
+    words = [os.environ["NUMA_SERVER"], "--port", "0", "--unixsocket", str(folder / "socket")]
+    words += ["--dir", str(folder), "--save", "", "--logfile", str(folder / "log")]
+    words += ["--server_cpulist", str(SERVER_CPU), "--bio_cpulist", "0"]
+    if row.module is not None:
+        words += ["--loadmodule", os.environ["NUMA_MODULE"], *row.module]
+        words += ["numa-node-limit", str(box_.near.id), str(near_budget)]
+    prefix = box_.cgroup(mems=f"{box_.near.id},{box_.far.id}")
+    process = subprocess.Popen([*prefix, *words], cwd=folder, stdin=subprocess.DEVNULL)
+    set_policy(0)
+    server = box.Server(box_, folder, process)
+    box_.servers.append(server)
+    return server
+
+
+def high_watermark(node):
+    """Bytes of a node that the kernel's reclaim keeps free."""
+    pages, here = 0, False
+    for line in pathlib.Path("/proc/zoneinfo").read_text().splitlines():
+        words = line.split()
+        if words[0] == "Node":
+            here = words[1] == f"{node},"
+        elif here and words[0] == "high" and len(words) == 2:
+            pages += int(words[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def index_bytes(box_, load):
+    """What a stock server takes beyond the values' own bytes, learned from one that is filled."""
+    server = start(box_, Row, 0)
+    load.fill(server)
+    whole = sum(nodes.used_by(server.pid).values())
+    server.stop()
+    for step in reversed(box_.undo):
+        step()
+    box_.undo.clear()
+    return whole - load.value_bytes
+
+
+def maps_of(server):
+    """Writable mappings as (first page, end page, name)."""
+    for line in pathlib.Path(f"/proc/{server.pid}/maps").read_text().splitlines():
+        words = line.split(None, 5)
+        low, _, high = words[0].partition("-")
+        yield int(low, 16) >> 12, int(high, 16) >> 12, words[5].strip() if len(words) > 5 else ""
+
+
+def run(box_, row, settings, mark):
+    load = Load(box_, settings, row.get, row.put)
+    budget = load.value_bytes * settings["near_percent"] // 100
+    if row.tiered and row.module is None:
+        box_.hog(box_.near, index_bytes(box_, load) + budget + high_watermark(box_.near.id))
+    row.before(box_)
+    server = start(box_, row, budget)
+    load.fill(server)
+    row.after(box_, server)
+    windows = settings["windows"] if row.tiered else WARM
+    mark(0)
+    say(near_free=nodes.read_node(box_.near.id).free())
+    for number in range(1, windows + 1):
+        begun, before = time.monotonic(), moves(server, row)
+        load.window(server)
+        # Odd at the end: the last window is the one whose pages are wanted.
+        mark(1 if number == windows else 2)
+        after = moves(server, row)
+        say(window=number, seconds=round(time.monotonic() - begun, 1),
+            moves=after[0] - before[0], moved_bytes=after[1] - before[1])
+    say(maps=list(maps_of(server)))
+    process = nodes.used_by(server.pid)
+    if row.module is not None:
+        server.call("NUMACONFIG", "SET", "enabled", "no")
+    near, all_bytes = load.near_bytes(server, box_.near.id)
+    say(value_bytes=all_bytes, value_bytes_near=near, process_bytes=sum(process.values()),
+        process_bytes_near=process.get(box_.near.id, 0), total_moves=moves(server, row)[0])
+
+
+def moves(server, row):
+    """Moves and bytes moved so far: keys by the module, OS pages by the kernel."""
+    if row.module is not None:
+        return module_moves(server)
+    pages = kernel_moves()
+    return pages, pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def main():
+    if sys.argv[1] == "--modules":
+        print(json.dumps({n: f for n, m in list(sys.modules.items()) if (f := getattr(m, "__file__", None)) and n != "__main__"}))
+        return
+    settings = json.loads(sys.argv[1])
+    os.sched_setaffinity(0, CLIENT_CPUS)
+    box_ = box.Box(settings["seed"])
+    try:
+        run(box_, ROWS[settings["row"]](), settings, make_mark())
+        say(end="ok")
+    except box.Skip as reason:
+        say(end="skipped", why=str(reason))
+    except Exception:  # whatever the row trips over is what came of it
+        say(end="failed", why=traceback.format_exc(), log=[s.last_words() for s in box_.servers])
+    finally:
+        box_.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+# What the tests share that hold stock commands against their NUMA twins: the same random words, the
+# stock command on s:<k>, the twin on n:<k>. A test file sources it behind numa.tcl, says what an
+# operation is (`any_operation`), and calls `compare_operations`.
+#
+# The words follow from one seed; NUMA_TEST_SEED in the environment sets another.
+
+set ::twins_seed 20240607
+if {[info exists ::env(NUMA_TEST_SEED)]} {set ::twins_seed $::env(NUMA_TEST_SEED)}
+
+# Operations of each type; the whole of it is NUMA_TEST_OPERATIONS=1000000.
+set ::twins_operations 100000
+if {[info exists ::env(NUMA_TEST_OPERATIONS)]} {set ::twins_operations $::env(NUMA_TEST_OPERATIONS)}
+
+# Commands that serve every type, and are the same on both sides.
+set ::twins_plain {del unlink rename renamenx copy exists type persist pexpire touch sadd set sort}
+# What the twin calls otherwise than stock does.
+set ::twins_names {numa-list list numa-zset zset numa-hash hash numa-sets set n: {} s: {}}
+# Keys of one side.
+set ::twins_keys 8
+
+proc upto {max} {expr {int(rand() * $max)}}
+proc chance {percent} {expr {rand() * 100 < $percent}}
+proc pick {list} {lindex $list [upto [llength $list]]}
+proc any_key {} {return "<key>:[upto $::twins_keys]"}
+
+# A word in any case: options are read without regard to it.
+proc any_case {word} {pick [list $word [string toupper $word] [string totitle $word]]}
+
+proc any_bytes {max} {
+    set bytes {}
+    for {set left [upto $max]} {$left > 0} {incr left -1} {append bytes [format %c [upto 256]]}
+    return $bytes
+}
+
+# Now and then words too many or too few.
+proc with_wrong_arity {words} {
+    # One word less, and these answer anything.
+    if {[lindex $words 0] in {zrandmember zscan hrandfield hscan srandmember sscan spop}} {
+        return $words
+    }
+    if {[chance 1] && [lindex $words 0] ni $::twins_plain} {lappend words extra}
+    if {[chance 1]} {set words [lrange $words 0 end-1]}
+    return $words
+}
+
+# The words for `s` (stock) or `n` (the twin).
+proc both {words side} {
+    set words [string map [list <key>: $side:] $words]
+    if {$side eq {n} && [lindex $words 0] ni $::twins_plain} {
+        set words [lreplace $words 0 0 numa.[lindex $words 0]]
+    }
+    return $words
+}
+
+# Bytes that may be anything, for a message.
+proc printable {bytes} {
+    set text {}
+    foreach byte [split [string range $bytes 0 600] {}] {
+        if {[string is print -strict $byte]} {append text $byte} else {
+            append text [format {\x%02x} [scan $byte %c]]
+        }
+    }
+    return $text
+}
+
+# What the client was answered, an error marked as one.
+proc answer {client} {
+    if {[catch {$client read} reply]} {return [list error [string map {numa. {}} $reply]]}
+    return [list reply [string map $::twins_names $reply]]
+}
+
+# What of a reply must be the same: all of it, unless the type has no order of its own.
+proc twins_normal {words reply} {return $reply}
+
+# Runs the operations on both sides; the first difference is a failure.
+proc compare_batch {client operations} {
+    foreach words $operations {
+        $client {*}[both $words s]
+        $client {*}[both $words n]
+    }
+    foreach words $operations {
+        set stock [twins_normal $words [answer $client]]
+        set twin [twins_normal $words [answer $client]]
+        if {$stock ne $twin} {
+            fail "seed $::twins_seed: {[printable [join $words { | }]]}:\
+                stock answered {[printable $stock]}, the twin {[printable $twin]}"
+        }
+    }
+}
+
+# What lies at every key must be the same: its type, its time to live, and what the command `show`
+# (with `<key>` for the key) answers.
+proc compare_keys {client show when} {
+    set operations {}
+    for {set k 0} {$k < $::twins_keys} {incr k} {
+        lappend operations [list type <key>:$k] [string map [list <key> <key>:$k] $show]
+    }
+    if {[catch {compare_batch $client $operations} message]} {error "$when: $message"}
+    for {set k 0} {$k < $::twins_keys} {incr k} {
+        # The two commands of an operation take their time.
+        set left [list [r pttl s:$k] [r pttl n:$k]]
+        lassign $left stock twin
+        if {($stock < 0 || $twin < 0) ? $stock != $twin : abs($stock - $twin) > 20000} {
+            fail "$when: times to live of key $k: $left"
+        }
+    }
+}
+
+# The twins that hold a value of that NUMA type now.
+proc twins {type} {
+    set found {}
+    for {set k 0} {$k < $::twins_keys} {incr k} {
+        if {[r type n:$k] eq $type} {lappend found n:$k}
+    }
+    return $found
+}
+
+# What happens to the twins between batches, and must change nothing that a client sees.
+proc disturb {batch type stock} {
+    set keys [twins $type]
+    if {[llength $keys] > 0} {
+        set moved [r numamigrate keys [expr {$batch % 3}] {*}$keys]
+        assert_equal 0 [numa_pair $moved failed]
+    }
+    if {$batch % 8 == 3} {r debug reload}
+    if {$batch % 8 == 5 && [lindex [r config get appendonly] 1]} {
+        # Once with what the commands wrote, once rewritten, each way in turn.
+        r debug loadaof
+        r config set aof-use-rdb-preamble [expr {$batch % 16 == 5 ? {yes} : {no}}]
+        r bgrewriteaof
+        waitForBgrewriteaof r
+        r debug loadaof
+    }
+    if {$batch % 8 == 7} {
+        foreach key $keys {
+            # It may expire in between.
+            if {[catch {r numa convert $key native} reply]} continue
+            assert_equal $stock [r type $key]
+            assert_equal OK [r numa convert $key numa]
+        }
+    }
+}
+
+# Runs operations in batches; after each, all keys are compared, disturbed and compared.
+proc compare_operations {type stock show} {
+    expr {srand($::twins_seed)}
+    set client [redis_deferring_client]
+    set batches [expr {$::twins_operations / 500}]
+    for {set batch 0} {$batch < $batches} {incr batch} {
+        set operations {}
+        for {set i 0} {$i < 500} {incr i} {lappend operations [any_operation]}
+        compare_batch $client $operations
+        compare_keys $client $show "seed $::twins_seed, batch $batch"
+        disturb $batch $type $stock
+        compare_keys $client $show "seed $::twins_seed, batch $batch, moved"
+    }
+    $client close
+}
+
+# That nothing was caught or lost on the way: after FLUSHALL every block is back.
+proc assert_all_blocks_back {} {
+    assert_equal 0 [numa_info numa_panics_caught]
+    assert_equal 0 [numa_info numa_rdb_rejected]
+    r flushall
+    numa_wait 5 {[numa_info numa_node0_used_bytes] + [numa_info numa_node1_used_bytes]
+        + [numa_info numa_node2_used_bytes] == 0} {all blocks back after FLUSHALL}
+}

@@ -1,0 +1,204 @@
+//! `numa-transparent-types`: clients' plain commands act on NUMA types.
+//!
+//! The filter writes `numa.hset` where a client wrote `hset`, if the type of that command is
+//! switched on. The name that it writes is a string of its own, so the command that runs knows that
+//! the client wrote the plain name, and serves a key that exists as native as stock does.
+//!
+//! ACL rules see what the filter wrote: whom `-set` should stop could still SET. So it is switched
+//! on only where no ACL user is restricted by command, and off again when one is made, unless
+//! `numa-transparent-acl-accepted` says that the rules were written for it. At the load the users
+//! are not known yet, so the first tick decides.
+//!
+//! Invariant: the filter runs <=> a type is switched on and that is allowed.
+
+use super::callbacks::rename_filter;
+use super::main_cell::MainCell;
+use super::raw::{Args, Ctx, FilterWords, LogLevel, Mark, Registered};
+use super::server::Server;
+use crate::config::Config;
+use crate::migrate::Kind;
+use once_cell::sync::OnceCell;
+use std::ffi::CStr;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// The commands of a family, by their NUMA names; those of no type go with any.
+pub(crate) type Family = (Option<Kind>, &'static [&'static CStr]);
+
+/// What stands in front of a NUMA command's name.
+pub(crate) const PREFIX: &str = "numa.";
+
+/// One name that is written over.
+struct Entry {
+    /// The plain name as one number.
+    plain: u128,
+    /// The bits of the types that it goes with.
+    types: u8,
+    mark: Mark,
+}
+
+static TABLE: OnceCell<Vec<Entry>> = OnceCell::new();
+/// The types that are switched on, a bit each.
+static ACTIVE: AtomicU8 = AtomicU8::new(0);
+
+/// A name of at most 16 bytes as one number, whatever its case.
+fn packed(name: &[u8]) -> Option<u128> {
+    let mut bytes = [0; 16];
+    let place = bytes.get_mut(..name.len())?;
+    place.copy_from_slice(name);
+    bytes.make_ascii_lowercase();
+    Some(u128::from_le_bytes(bytes))
+}
+
+/// The bit of a type, in the order of `TransparentTypes`.
+fn bit(kind: Kind) -> u8 {
+    match kind {
+        Kind::String => 1,
+        Kind::List => 2,
+        Kind::Set => 4,
+        Kind::SortedSet => 8,
+        Kind::Hash => 16,
+        Kind::Other => 0,
+    }
+}
+
+/// Makes the table of the names, once.
+pub(crate) fn declare(families: &[Family]) {
+    let entry = |kind: Option<Kind>, name: &CStr| {
+        let plain = name.to_bytes().strip_prefix(PREFIX.as_bytes())?;
+        Some(Entry {
+            plain: packed(plain)?,
+            types: kind.map_or(u8::MAX, bit),
+            mark: Mark::new(name.to_bytes())?,
+        })
+    };
+    let mut entries: Vec<_> = families
+        .iter()
+        .flat_map(|(kind, names)| names.iter().filter_map(move |name| entry(*kind, name)))
+        .collect();
+    entries.sort_unstable_by_key(|entry| entry.plain);
+    // A second load of the module in one process does not happen; a second table would be the same.
+    let _ = TABLE.set(entries);
+}
+
+fn find(plain: &[u8]) -> Option<&'static Entry> {
+    let (plain, table) = (packed(plain)?, TABLE.get()?);
+    let at = table.binary_search_by_key(&plain, |entry| entry.plain);
+    table.get(at.ok()?)
+}
+
+/// What the filter does with a command.
+pub(crate) fn pass(words: FilterWords<'_>) {
+    let active = ACTIVE.load(Ordering::Relaxed);
+    let entry = words.bytes(0).and_then(find);
+    if let Some(entry) = entry.filter(|entry| entry.types & active != 0) {
+        if words.bytes(0).is_some_and(|word| concerns(words, word)) {
+            words.rename(entry.mark);
+        }
+    }
+}
+
+/// SCAN concerns us where it asks for a type.
+fn concerns(words: FilterWords<'_>, name: &[u8]) -> bool {
+    let asks_for_type = |at| {
+        let word = words.bytes(at);
+        word.is_some_and(|word| word.eq_ignore_ascii_case(b"type"))
+    };
+    !name.eq_ignore_ascii_case(b"scan") || (2..words.len()).any(asks_for_type)
+}
+
+/// Whether the filter wrote the name of this command, whose NUMA name is `name`.
+pub(crate) fn wrote(args: Args<'_>, name: &CStr) -> bool {
+    if ACTIVE.load(Ordering::Relaxed) == 0 {
+        return false;
+    }
+    let plain = name.to_bytes().strip_prefix(PREFIX.as_bytes());
+    plain
+        .and_then(find)
+        .is_some_and(|entry| entry.mark.begins(args))
+}
+
+/// The filter, where it runs.
+pub(crate) struct Switch(MainCell<Option<Registered>>);
+
+impl Switch {
+    pub(super) const fn new() -> Self {
+        Self(MainCell::new(None))
+    }
+
+    fn set(&self, ctx: Ctx<'_>, types: u8) {
+        ACTIVE.store(types, Ordering::Relaxed);
+        self.0.with(|registered| match (types, *registered) {
+            (0, Some(filter)) => {
+                ctx.unregister_filter(filter);
+                *registered = None;
+            }
+            (0, None) | (_, Some(_)) => {}
+            (_, None) => *registered = ctx.register_filter(rename_filter),
+        });
+    }
+}
+
+/// Why `config` may not have its types switched on.
+pub(crate) fn refusal(ctx: Ctx<'_>, config: &Config) -> Option<String> {
+    if config.transparent_types.bits() == 0 || config.transparent_acl_accepted {
+        return None;
+    }
+    let user = restricted_user(ctx)?;
+    Some(format!(
+        "transparent_types would let ACL user '{user}' run commands that its rules name otherwise: \
+         write the rules for NUMA.* too, then set transparent_acl_accepted yes"
+    ))
+}
+
+/// The first ACL user that may not run every command. A server that does not say is taken for one
+/// that has such a user.
+fn restricted_user(ctx: Ctx<'_>) -> Option<String> {
+    let Some(rules) = ctx.acl_rules() else {
+        return Some("?".to_owned());
+    };
+    rules.into_iter().find_map(|rule| {
+        let mut words = rule.split_ascii_whitespace();
+        let name = words.nth(1).unwrap_or("?").to_owned();
+        let commands = |word: &&str| word.starts_with(['+', '-']);
+        let all: Vec<_> = words.filter(commands).collect();
+        (all != ["+@all"]).then_some(name)
+    })
+}
+
+impl Server {
+    /// Switches the types on that the configuration names, or off; a tick asks again, for users
+    /// are made while we run.
+    pub(crate) fn apply_transparency(&self, ctx: Ctx<'_>) {
+        let config = self.config();
+        let wanted = config.transparent_types.bits();
+        let refused = refusal(ctx, &config);
+        let types = if refused.is_some() { 0 } else { wanted };
+        if types == ACTIVE.load(Ordering::Relaxed) && (refused.is_none() || self.was_refused()) {
+            return;
+        }
+        self.transparency_refused
+            .store(refused.is_some(), Ordering::Relaxed);
+        self.transparency.set(ctx, types);
+        if let Some(reason) = refused {
+            ctx.log(LogLevel::Warning, &format!("switched off: {reason}"));
+        }
+    }
+
+    fn was_refused(&self) -> bool {
+        self.transparency_refused.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_in_any_case_and_long_ones_are_none() {
+        assert_eq!(packed(b"HGetAll"), packed(b"hgetall"));
+        assert_ne!(packed(b"hget"), packed(b"hgetall"));
+        assert!(packed(b"zremrangebyscore").is_some());
+        assert_eq!(packed(b"zremrangebyscorex"), None);
+        assert!(packed(b"").is_some());
+    }
+}

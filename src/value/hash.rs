@@ -1,0 +1,15 @@
+//! The hash of members: keyed, so that no client can choose members that collide.
+//!
+//! One key for the process: hashes lie in no file and in no block, so a restart may change them.
+
+use once_cell::sync::Lazy;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+
+static KEY: Lazy<RandomState> = Lazy::new(RandomState::new);
+
+/// The hash of these bytes.
+#[inline]
+pub(super) fn hash(bytes: &[u8]) -> u64 {
+    KEY.hash_one(bytes)
+}

@@ -1,0 +1,87 @@
+//! What the tests of the types share: a pool on three nodes, and a berth for what is loaded.
+
+use super::contract::Landing;
+use crate::heat::{Heat, Level};
+use crate::ids::{Bytes, NodeId};
+use crate::machine::{Machine, SimNode, SimulatedMachine};
+use crate::pool::{Meter, PoolHandle};
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+
+pub(crate) const NODES: usize = 3;
+
+#[derive(Default)]
+struct Charged(AtomicI64);
+
+impl Meter for Charged {
+    fn charge(&self, delta: i64) {
+        self.0.fetch_add(delta, Relaxed);
+    }
+}
+
+pub(crate) fn id(number: usize) -> NodeId {
+    NodeId::new(number).unwrap()
+}
+
+/// A pool on three made-up nodes of that capacity; the test thread owns it.
+fn pool_of(capacity: Bytes) -> PoolHandle {
+    let node = |number| SimNode {
+        id: id(number),
+        capacity,
+        latency_ns: 100 * (number as u32 + 1),
+        cpuless: number == 2,
+    };
+    let nodes: Vec<_> = (0..NODES).map(node).collect();
+    let machine: &'static dyn Machine = Box::leak(Box::new(SimulatedMachine::new(&nodes).unwrap()));
+    PoolHandle::new(machine, Box::leak(Box::<Charged>::default()))
+}
+
+pub(crate) fn pool() -> PoolHandle {
+    pool_of(Bytes::mib(64))
+}
+
+pub(crate) fn live(pool: PoolHandle) -> u64 {
+    (0..NODES).map(|n| pool.usage(id(n)).live.0).sum()
+}
+
+pub(crate) fn assert_all_home(pool: PoolHandle) {
+    assert_eq!(pool.check(), Ok(()));
+    assert_eq!(live(pool), 0, "every block came home");
+}
+
+pub(crate) fn hot() -> Heat {
+    Heat {
+        stamp: 7,
+        accesses: 9,
+        counter: 100,
+        level: Level::clamped(5),
+    }
+}
+
+/// A landing that always names the same nodes and knows no limits.
+pub(crate) struct Berth {
+    pub(crate) pool: PoolHandle,
+    pub(crate) nodes: Vec<NodeId>,
+}
+
+impl Berth {
+    pub(crate) fn on(pool: PoolHandle, node: usize) -> Self {
+        Self {
+            pool,
+            nodes: vec![id(node)],
+        }
+    }
+}
+
+impl Landing for Berth {
+    fn pool(&self) -> PoolHandle {
+        self.pool
+    }
+
+    fn order(&mut self, _size: usize) -> Vec<NodeId> {
+        self.nodes.clone()
+    }
+
+    fn beyond_limits(&mut self, work: &mut dyn FnMut()) {
+        work();
+    }
+}
