@@ -11,6 +11,7 @@
 #                how tight
 #   make test-soundness  memory, watched: random operations, loom, sanitizer, valgrind
 #   make bench-native    what the module costs stock commands: instructions, throughput
+#   make test-redis Redis's own suite, while the module moves its keys to and fro
 #   make test-types  Redis's own tests of the five types, on servers whose plain commands act on
 #                NUMA types
 #   make test-numa  the tests on real NUMA nodes, in a Linux guest
@@ -30,7 +31,7 @@ export REDIS_SERVER PORT ARGS
 .DEFAULT_GOAL := help
 .PHONY: help build module redis run demo demo-native bench-strings bench-native bench-tiering \
 	bench bench-pool bench-compaction test test-rust test-tools test-server test-types \
-	test-soundness test-numa bench-numa tidy lint clean
+	test-redis test-soundness test-numa bench-numa tidy lint clean
 
 help:
 	@echo 'make run          build what is missing, start Redis with the module (PORT= ARGS= REDIS_SERVER=)'
@@ -39,6 +40,7 @@ help:
 	@echo 'make test-rust    the Rust tests only        (FILTER=<part of a test name>)'
 	@echo 'make test-tools   the tests of the demo and of the test runner only'
 	@echo 'make test-server  the server tests only      (UNITS="<file> ..." as in module-tests/tests.list)'
+	@echo 'make test-redis   Redis own test suite while the module moves its keys  (UNITS="unit/type/list ...")'
 	@echo 'make test-types   stock tests of the five types, on NUMA types  (TYPES="type/hash ...")'
 	@echo 'make test-numa    tests on real nodes, in a Linux guest (ONLY="<part of a test name>")'
 	@echo 'make test-soundness  millions of operations, loom, AddressSanitizer, valgrind'
@@ -115,6 +117,14 @@ test-tools:
 test-server: build
 	@sh $(TOOLS)/need tclsh
 	@python3 module-tests/run $(UNITS)
+
+# Redis's own suite with native keys moved to and fro all the while: some ten minutes.
+test-redis: redis
+	@sh $(TOOLS)/need cargo cc python3 pip tclsh
+	@$(WITH_LIBCLANG) cargo build --release --locked --features restless \
+		--target-dir target/restless
+	@chmod +x target/restless/release/libredis_numa.so
+	@python3 module-tests/stock/run $(UNITS)
 
 # Says which share of the stock tests is excepted; ends with "N passed, N failed".
 test-types: build

@@ -218,7 +218,7 @@ def main():
             loaded = int(server.info("used_memory", "memory"))
             limit = loaded - values + values * NEAR // 100
             # The drain stops below the limit by the watermarks, so they meet there.
-            for words in (("watermark-low", 98), ("watermark-high", 99)):
+            for words in (("watermark-high", 99), ("watermark-low", 98)):
                 server.cli("numaconfig", "set", *words)
             server.cli("numaconfig", "set", "node-limit", 0, limit)
             print(f"{KEYS} keys of five types, {values} bytes of values in {used}; limit {limit}",

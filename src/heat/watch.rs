@@ -82,12 +82,16 @@ impl Watch {
         self.noted > RING - NOTED_MAX
     }
 
-    /// Whether a read of that key is to leave its name.
-    #[must_use]
+    /// Whether a read of that key is to leave its name: once, until the digest meets it again.
     #[inline]
-    pub fn wants(&self, hash: u64) -> bool {
+    pub fn take_wanted(&mut self, hash: u64) -> bool {
         let (word, bit) = wanted_bit(hash);
-        self.wanted.get(word).is_some_and(|word| word & bit != 0)
+        let Some(word) = self.wanted.get_mut(word) else {
+            return false;
+        };
+        let was = *word & bit != 0;
+        *word &= !bit;
+        was
     }
 
     /// Counts what is believed. `may_be_far` is asked of keys at the bar.
@@ -201,10 +205,11 @@ mod tests {
         watch.tick(Some(20));
         read(&mut watch, 1, 1_000, true);
         read(&mut watch, 2, 3, true);
-        assert!(watch.wants(hash(1)) && !watch.wants(hash(2)));
+        assert!(watch.take_wanted(hash(1)) && !watch.take_wanted(hash(2)));
+        assert!(!watch.take_wanted(hash(1)), "one name is enough");
         watch.tick(None);
         read(&mut watch, 1, 1_000, true);
-        assert!(!watch.wants(hash(1)));
+        assert!(!watch.take_wanted(hash(1)));
     }
 
     #[test]

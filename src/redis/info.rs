@@ -105,6 +105,7 @@ fn node_fields(server: &'static Server, out: &mut Vec<Field>) {
         put("limit_bytes", limit.0);
         put("used_bytes", usage.live.0);
         put("mapped_bytes", usage.mapped.0);
+        put("native_bytes", server.native_on(id).0);
         put("index_bytes", (whole - usage.mapped).0);
         put("verified_bytes", server.verified_on(id).0);
         // A string is one block, wherever it lies.

@@ -36,6 +36,8 @@ pub(crate) mod prove;
 mod pulse;
 pub(crate) mod raw;
 mod reach;
+#[cfg(feature = "restless")]
+mod restless;
 pub(crate) mod server;
 pub(crate) mod slices;
 mod steering;

@@ -140,6 +140,15 @@ impl Reach<'_> {
         if !self.ctx.select_db(key.db.0) {
             return None;
         }
+        // To open a key whose time is up is to delete it, which is for clients to see to.
+        if self
+            .server
+            .native
+            .get()
+            .is_some_and(|native| native.is_gone(self.ctx, key))
+        {
+            return None;
+        }
         let name = self.ctx.string(&key.name)?;
         Some(work(self.open(name.name())))
     }

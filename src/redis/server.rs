@@ -223,11 +223,16 @@ impl Server {
     pub(crate) fn used_on(&self, node: NodeId) -> Bytes {
         let manages = |settings: &mut Settings| settings.config.native_keys == NativeKeys::Manage;
         let native = if self.settings.with(manages) == Some(true) {
-            self.native.used_on(node, self.pool_live())
+            self.native_on(node)
         } else {
             Bytes::ZERO
         };
         self.pool.usage(node).live + native
+    }
+
+    /// Bytes of native data on a node.
+    pub(crate) fn native_on(&self, node: NodeId) -> Bytes {
+        self.native.used_on(node, self.pool_live())
     }
 
     fn pool_live(&self) -> Bytes {

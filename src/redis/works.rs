@@ -232,6 +232,11 @@ impl Works {
         let (mut reach, runner, background) = self.reach(ctx, server, config);
         reach.continue_slices(&mut left);
         reach.settle_native(&mut left);
+        #[cfg(feature = "restless")]
+        {
+            let nodes = View::nodes(&reach);
+            super::restless::stir(&mut reach, &nodes);
+        }
         let events = runner.tick(&mut reach, &mut left);
         step(background, &mut reach, &mut left);
         if !reach.walked && !left.is_exhausted() {

@@ -16,7 +16,7 @@
 //! guess that one key would be asked for more than the other.
 
 use super::View;
-use crate::migrate::{KeyInfo, KeyRef};
+use crate::migrate::{KeyInfo, KeyRef, Plane};
 use std::collections::VecDeque;
 
 /// Hysteresis to begin with, in steps of a score: an octave.
@@ -139,6 +139,10 @@ impl Hysteresis {
         };
         let mut gained = |side: Side| {
             let info = view.look(&side.key)?;
+            // The count of a native key is one of the last eras, which forgets as it counts.
+            if info.plane == Plane::Native {
+                return Some(info.accesses);
+            }
             // A key that was made anew in between counts from its start.
             Some(
                 info.accesses

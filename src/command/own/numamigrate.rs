@@ -267,6 +267,16 @@ fn info(call: &Call<'_>, name: Name<'_>) -> Done {
 
 impl Call<'_> {
     fn exists(&self, name: Name<'_>) -> bool {
+        let key = KeyRef::new(DbIndex(self.ctx.selected_db()), name.bytes());
+        // Asked before the key is opened, which would delete one whose time is up.
+        if self
+            .server
+            .native
+            .get()
+            .is_some_and(|native| native.is_gone(self.ctx, &key))
+        {
+            return false;
+        }
         self.ctx.open(name, Mode::Quiet).kind() != crate::redis::raw::KeyKind::Empty
     }
 }

@@ -20,6 +20,8 @@ pub(super) struct Waiting {
     of: usize,
     to: NodeId,
     copy: Object<'static>,
+    /// Bytes that the copy took, exactly.
+    took: i64,
 }
 
 // SAFETY: objects are touched on the main thread alone, which the cell that keeps these sees to.
@@ -73,13 +75,13 @@ impl Native {
         let mut waiting = Vec::with_capacity(targets.len());
         let mut copy = |node: NodeId| {
             for (target, object) in targets.iter().filter(|(target, _)| target.to == node) {
-                if let Some(copy) = self.internals.copy(*object) {
-                    waiting.push(Waiting {
-                        of: object.address(),
-                        to: target.to,
-                        copy,
-                    });
-                }
+                let made = self.internals.copy_counted(*object);
+                waiting.extend(made.map(|(copy, took)| Waiting {
+                    of: object.address(),
+                    to: target.to,
+                    copy,
+                    took,
+                }));
             }
         };
         copy(self.birth);
@@ -92,11 +94,16 @@ impl Native {
     }
 
     /// The copy that was made for this move.
-    pub(super) fn take_waiting(&self, object: Object<'_>, to: NodeId) -> Option<Object<'static>> {
+    pub(super) fn take_waiting(
+        &self,
+        object: Object<'_>,
+        to: NodeId,
+    ) -> Option<(Object<'static>, i64)> {
         let taken = self.waiting.with(|all| {
             let is_it = |waiting: &Waiting| waiting.of == object.address() && waiting.to == to;
             let at = all.iter().position(is_it)?;
-            Some(all.swap_remove(at).copy)
+            let waited = all.swap_remove(at);
+            Some((waited.copy, waited.took))
         });
         taken.flatten()
     }

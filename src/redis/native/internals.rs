@@ -366,6 +366,20 @@ impl Internals {
         self.alike(of, made)
     }
 
+    /// A copy, and how many bytes it took: the object itself stays where it is if it is not part of
+    /// the block, and is not counted.
+    pub(super) fn copy_counted<'k>(&self, of: Object<'k>) -> Option<(Object<'k>, i64)> {
+        let before = self.used_memory();
+        let copy = self.copy(of)?;
+        let took = (self.used_memory() - before).0 as i64;
+        let own = if copy.form() == Form::Embedded {
+            0
+        } else {
+            OBJECT_BYTES as i64
+        };
+        Some((copy, took - own))
+    }
+
     fn copy_string<'k>(&self, of: Object<'k>) -> Option<Object<'k>> {
         let make = match of.form() {
             Form::Number => return None,

@@ -43,7 +43,13 @@ use internals::{Databases, Form, Found, Internals, Object, Type, OBJECT_BYTES};
 use jemalloc::Jemalloc;
 use once_cell::sync::OnceCell;
 use reads::Reads;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Parts of the time over which the least of what the server has in use is believed.
+const PARTS: usize = 10;
+/// Looks of one part: a fifth of a second.
+const LOOKS_OF_A_PART: u64 = 20;
 
 /// The plane of one server: not tried yet, on, or off for a reason.
 #[derive(Default)]
@@ -73,6 +79,8 @@ pub(crate) struct Native {
     /// Whether a far block was freed since the thread's cache was flushed last.
     freed_far: AtomicBool,
     databases: MainCell<Databases>,
+    used: MainCell<VecDeque<Bytes>>,
+    looks: AtomicU64,
     /// Keys of the server's own types, as they were counted last.
     keys: AtomicU64,
     /// Whether the server's stamp of use is a frequency and not a time.
@@ -114,7 +122,7 @@ impl NativePlane {
             Some(native) if native.birth == node => {
                 let far = native.arenas.iter();
                 let far: Bytes = far.map(|arena| native.allocated(arena)).sum();
-                native.internals.used_memory() - charged - far
+                native.steady_used() - charged - far
             }
             Some(native) => {
                 let arena = native.arena_of(node);
@@ -152,6 +160,8 @@ impl Native {
             waiting: MainCell::new(Vec::new()),
             freed_far: AtomicBool::new(false),
             databases: MainCell::new(Databases::default()),
+            used: MainCell::new(VecDeque::with_capacity(PARTS + 1)),
+            looks: AtomicU64::new(0),
             keys: AtomicU64::new(0),
             by_frequency: AtomicBool::new(false),
         };
@@ -173,6 +183,31 @@ impl Native {
 
     fn arena_of(&self, node: NodeId) -> Option<&NodeArena> {
         self.arenas.iter().find(|arena| arena.node == node)
+    }
+
+    /// What the server has in use, but for what comes and goes with the traffic: buffers of clients
+    /// make the figure jump by a megabyte within a tick, and a node near its limit would be drained
+    /// for them. The least of the last looks is taken, by tenths of their time.
+    fn steady_used(&self) -> Bytes {
+        let least = self.used.with(|used| used.iter().copied().min());
+        least
+            .flatten()
+            .unwrap_or_else(|| self.internals.used_memory())
+    }
+
+    /// Looks at what the server has in use, once a tick.
+    fn look_at_used(&self) {
+        let now = self.internals.used_memory();
+        let looked = self.looks.fetch_add(1, Ordering::Relaxed) + 1;
+        self.used.with(|used| match used.back_mut() {
+            Some(least) if !looked.is_multiple_of(LOOKS_OF_A_PART) => *least = now.min(*least),
+            _ => {
+                used.push_back(now);
+                if used.len() > PARTS {
+                    used.pop_front();
+                }
+            }
+        });
     }
 
     /// What is worth a look once a second only; `foreign` keys are of modules.
@@ -234,6 +269,16 @@ impl Native {
         (found.object.kind() != Type::Foreign).then(|| work(&found))
     }
 
+    /// Whether there is no key of that name, of any type, or its time is up.
+    pub(crate) fn is_gone(&self, ctx: Ctx<'_>, key: &KeyRef) -> bool {
+        let name = ctx.string(&key.name);
+        let db = self.databases.with(|known| known.get(ctx, key.db));
+        match (name, db.flatten()) {
+            (Some(name), Some(db)) => self.internals.find_key(db, name.name()).is_none(),
+            _ => false,
+        }
+    }
+
     /// What is known of a native key; nothing where there is none of that name.
     pub(crate) fn look(&self, ctx: Ctx<'_>, key: &KeyRef, clock: &Clock) -> Option<KeyInfo> {
         self.with_key(ctx, key, |found| self.info(&key.name, found.object, clock))
@@ -265,13 +310,13 @@ impl Native {
         }
     }
 
-    /// Bytes that a move of the value moves.
+    /// Bytes that a move of the value moves: of one block, as many as the allocator gives it.
     fn movable_bytes(&self, object: Object<'_>) -> Bytes {
         let whole = self.internals.size(object);
         match object.form() {
             Form::Number => Bytes::ZERO,
-            Form::Embedded => Bytes::from(whole),
-            Form::Apart => Bytes::from(whole.saturating_sub(OBJECT_BYTES)),
+            Form::Embedded => Bytes::from(class_of(whole)),
+            Form::Apart => Bytes::from(class_of(whole.saturating_sub(OBJECT_BYTES))),
         }
     }
 
@@ -287,6 +332,15 @@ impl Native {
     }
 }
 
+/// The size that jemalloc gives a block of so many bytes: steps of 16 up to 128, then four to each
+/// doubling.
+fn class_of(bytes: usize) -> usize {
+    const GRAIN: usize = 16;
+    let above = bytes.max(1) - 1;
+    let step = (above.checked_ilog2().unwrap_or(0).saturating_sub(2)).max(GRAIN.ilog2());
+    bytes.next_multiple_of(1 << step)
+}
+
 fn kind_of(object: Object<'_>) -> Kind {
     match object.kind() {
         Type::String => Kind::String,
@@ -295,5 +349,32 @@ fn kind_of(object: Object<'_>) -> Kind {
         Type::SortedSet => Kind::SortedSet,
         Type::Hash => Kind::Hash,
         Type::Stream | Type::Foreign => Kind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_are_jemallocs() {
+        let cases = [
+            (1, 16),
+            (16, 16),
+            (17, 32),
+            (100, 112),
+            (128, 128),
+            (129, 160),
+        ];
+        let large = [
+            (161, 192),
+            (257, 320),
+            (1024, 1024),
+            (1025, 1280),
+            (5000, 5120),
+        ];
+        for (bytes, class) in cases.into_iter().chain(large) {
+            assert_eq!(class_of(bytes), class, "{bytes}");
+        }
     }
 }

@@ -76,17 +76,15 @@ impl Native {
             Err(outcome) => return outcome,
         };
         let waiting = self.take_waiting(found.object, to);
-        let Some(copy) = waiting.or_else(|| self.copy_to(found.object, to)) else {
+        let Some((copy, took)) = waiting.or_else(|| self.copy_to(found.object, to)) else {
             return Outcome::NoRoom;
         };
         self.internals.replace(found, copy);
+        self.note_moved(target.from, -took);
+        self.note_moved(to, took);
+        // The old blocks or, of a value that went far, the object that was made with its copy.
+        self.note_freed_far();
         let bytes = target.bytes;
-        let moved = i64::try_from(bytes.0).unwrap_or(i64::MAX);
-        self.note_moved(target.from, -moved);
-        self.note_moved(to, moved);
-        if target.from != self.birth {
-            self.note_freed_far();
-        }
         Outcome::Moved { bytes }
     }
 
@@ -146,8 +144,9 @@ impl Native {
         blocks.saturating_add(bytes.as_usize() / 16 * NS_PER_16_BYTES)
     }
 
-    fn copy_to<'k>(&self, object: Object<'k>, to: NodeId) -> Option<Object<'k>> {
-        let copy = || self.internals.copy(object);
+    /// A copy on a node, and the bytes it took.
+    fn copy_to<'k>(&self, object: Object<'k>, to: NodeId) -> Option<(Object<'k>, i64)> {
+        let copy = || self.internals.copy_counted(object);
         if to == self.birth {
             self.flush_freed();
             return copy();
@@ -172,8 +171,8 @@ impl Native {
         let made = ctx.string(text).ok_or_else(|| failed("no memory"))?;
         let object = Object::of_text(&made).ok_or_else(|| failed("no object"))?;
         let there = self.copy_to(object, arena.node);
-        let there = there.ok_or_else(|| failed("no copy"))?;
-        let back = self.copy_to(there, self.birth);
+        let (there, _) = there.ok_or_else(|| failed("no copy"))?;
+        let back = self.copy_to(there, self.birth).map(|(back, _)| back);
         let lies = |object: Object<'_>| object.block().map(|at| self.node_of(at));
         let same = there.text() == text && back.is_some_and(|back| back.text() == text);
         let right = lies(there) == Some(arena.node) && back.and_then(lies) == Some(self.birth);

@@ -103,7 +103,7 @@ impl Reads {
             let Some(name) = words.bytes(at) else { break };
             let hash = native.hasher.hash(name);
             self.watch.note(hash, self.weight);
-            if self.watch.wants(hash) {
+            if self.watch.take_wanted(hash) {
                 self.hot.leave(name, false);
             }
             if known.writes && self.settles {
@@ -162,6 +162,7 @@ impl Native {
     pub(crate) fn tick(&self, server: &Server, bar: Option<Score>, level: Level) {
         let clock = server.pulse.with(|pulse| pulse.clock.clone());
         let clock = clock.unwrap_or_default();
+        self.look_at_used();
         self.reads.with(|reads| {
             reads.judge();
             self.digest(server, reads);
@@ -193,7 +194,12 @@ impl Native {
 
     /// Names of far keys that were read and are hot. They are names alone, of any database.
     pub(crate) fn take_hot(&self) -> Vec<Box<[u8]>> {
-        let taken = self.reads.with(|reads| reads.hot.take(HOT_NAMES_MAX));
+        let taken = self.reads.with(|reads| {
+            let taken = reads.hot.take(HOT_NAMES_MAX);
+            // The rest is older than what the next tick will bring.
+            reads.hot.clear();
+            taken
+        });
         let names = taken.unwrap_or_default().into_iter();
         names.map(|(name, _)| name).collect()
     }
