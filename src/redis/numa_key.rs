@@ -118,6 +118,24 @@ impl<'c> AnyKey<'c> {
         each_type!(relocate)
     }
 
+    /// Binds the NUMA value to its node, or lets it go, in place: no event, no use. Nothing where
+    /// there is none.
+    pub(crate) fn set_pinned(&self, pinned: bool) -> Option<()> {
+        let kind = self.numa_kind()?;
+        macro_rules! set_pinned {
+            ($($type:ty),*) => {
+                match kind {
+                    $(<$type as NumaType>::KIND => {
+                        Held::<$type>::of(self)?.value.as_mut()?.set_pinned(pinned);
+                        Some(())
+                    })*
+                    _ => None,
+                }
+            };
+        }
+        each_type!(set_pinned)
+    }
+
     fn relocate_as<V: NumaType>(
         &self,
         node: NodeId,

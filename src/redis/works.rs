@@ -22,7 +22,9 @@ use crate::ids::{Bytes, Level, NodeId, SlotIndex};
 use crate::machine::{HomeChoice, HomeTracker, Machine};
 use crate::migrate::{Background, Budget, Keyspace, MoveStats, Pass, Task, Usage};
 use crate::placement::Policy;
-use crate::strategy::{Bar, CompositeLru, Event, NoOp, Pace, Priority, Runner, View};
+use crate::strategy::{
+    Bar, CompositeLru, Event, NoOp, Pace, Priority, Runner, Strategy, View, INTERVAL_DEFAULT_MS,
+};
 use std::time::Instant;
 
 /// Foreign frees brought home in one tick, at most.
@@ -33,8 +35,6 @@ const IDLE_WALK_KEYS: usize = 64;
 const VERIFY_PAGES: usize = 128;
 /// How often the slow looks are taken: key counts, trimming, the server's own limits.
 const SLOW_MS: u64 = 1000;
-/// The intervals of the two built-in slots.
-const SLOT_INTERVAL_MS: u64 = 1000;
 
 /// Why nothing moves now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -110,6 +110,18 @@ impl Works {
             rebalance_due_ms: config.rebalance_interval_us / 1000,
             tick_interval_ms: config.tick_interval_ms,
             generation: 0,
+        }
+    }
+
+    /// The names of the strategies that are built in.
+    pub(crate) const BUILT_IN: [&'static str; 2] = ["no-op", "composite-lru"];
+
+    /// A new strategy of that name.
+    pub(crate) fn built_in(name: &str) -> Option<Box<dyn Strategy>> {
+        match name {
+            "no-op" => Some(Box::new(NoOp::default())),
+            "composite-lru" => Some(Box::new(CompositeLru::new())),
+            _ => None,
         }
     }
 
@@ -354,14 +366,14 @@ fn spreads(policy: Policy) -> bool {
 /// Slot 0 and slot 1, as users know them.
 fn built_in_slots() -> Runner {
     let mut runner = Runner::new();
-    let rows: [(usize, Box<dyn crate::strategy::Strategy>, Priority); 2] = [
-        (0, Box::new(NoOp::default()), Priority::Low),
-        (1, Box::new(CompositeLru::new()), Priority::High),
+    let rows = [
+        (0, "no-op", Priority::Low),
+        (1, "composite-lru", Priority::High),
     ];
-    for (at, strategy, priority) in rows {
-        if let Some(at) = SlotIndex::new(at) {
+    for (at, name, priority) in rows {
+        if let (Some(at), Some(strategy)) = (SlotIndex::new(at), Works::built_in(name)) {
             // A fresh runner has both slots free and the interval is within its bounds.
-            let _ = runner.install(at, strategy, priority, SLOT_INTERVAL_MS);
+            let _ = runner.install(at, strategy, priority, INTERVAL_DEFAULT_MS);
         }
     }
     runner

@@ -38,7 +38,7 @@ pub use composite_lru::CompositeLru;
 pub use no_op::NoOp;
 pub use pace::Pace;
 pub use runner::{Event, PassReport, Runner, SlotError};
-pub use slot::{Priority, SlotCounts, SlotStatus, INTERVAL_MS, STRIKES_MAX};
+pub use slot::{Priority, SlotCounts, SlotStatus, INTERVAL_DEFAULT_MS, INTERVAL_MS, STRIKES_MAX};
 
 /// The tunables of the strategies, checked by the configuration.
 #[derive(Clone, Copy, PartialEq, Debug)]

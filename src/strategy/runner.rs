@@ -16,7 +16,7 @@
 //! It has no clock and no log: time comes from the view, and what there is to say goes back to
 //! the caller as events.
 
-use super::slot::{Path, Priority, Slot, SlotStatus, INTERVAL_MS};
+use super::slot::{Path, Priority, Slot, SlotStatus, INTERVAL_DEFAULT_MS, INTERVAL_MS};
 use super::{Bar, Engine, Plan, Strategy, StrategyError};
 use crate::ids::SlotIndex;
 use crate::migrate::{Budget, Report};
@@ -117,6 +117,19 @@ impl Runner {
             }
             _ => Err(SlotError::Taken(at)),
         }
+    }
+
+    /// Puts a strategy into a slot in place of what is there, with that one's priority and
+    /// interval; it is due at once.
+    ///
+    /// # Errors
+    /// [`SlotError::Interval`], which the intervals here never are.
+    pub fn replace(&mut self, at: SlotIndex, strategy: Box<dyn Strategy>) -> Result<(), SlotError> {
+        let was = self.slots.get_mut(at.index()).and_then(Option::take);
+        let (priority, interval_ms) = was.map_or((Priority::Normal, INTERVAL_DEFAULT_MS), |slot| {
+            (slot.priority, slot.interval_ms)
+        });
+        self.install(at, strategy, priority, interval_ms)
     }
 
     /// Takes a strategy out of its slot.

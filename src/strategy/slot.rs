@@ -14,6 +14,9 @@ pub const STRIKES_MAX: u32 = 5;
 /// Shortest and longest interval between runs, in milliseconds.
 pub const INTERVAL_MS: std::ops::RangeInclusive<u64> = 1..=86_400_000;
 
+/// The interval of a slot that was told none, in milliseconds.
+pub const INTERVAL_DEFAULT_MS: u64 = 1000;
+
 /// Which slots run first in a tick.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Priority {

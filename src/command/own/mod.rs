@@ -3,6 +3,9 @@
 mod numa;
 mod numaconfig;
 mod numamigrate;
+mod pin;
+mod plan;
+mod strategy;
 
 use super::{MANY, NONE};
 

@@ -1,6 +1,6 @@
 //! NUMA: reports, conversion, and the other two commands under one roof.
 
-use super::{numaconfig, numamigrate};
+use super::{numaconfig, numamigrate, pin, plan, strategy};
 use crate::command::args::{integer, is};
 use crate::command::reply::{as_list, help, pairs, Value};
 use crate::command::{Call, Done, Fail};
@@ -24,6 +24,15 @@ const HELP: &[&str] = &[
     "    Keys and bytes by node and hotness level: rows of [node, level, keys, bytes].",
     "VERIFY [COUNT <n>]",
     "    Asks the kernel where the bytes of n keys lie, and repairs what lies elsewhere.",
+    "PLAN [COUNT <n>]",
+    "    What the next pass of slot 1 would move of n keys, without moving: key, node, reason.",
+    "PIN <node> <key> [<key> ...]",
+    "    Moves NUMA keys to the node and holds them there; only NUMAMIGRATE moves them then.",
+    "UNPIN <key> [<key> ...]",
+    "    Lets them go.",
+    "STRATEGY LIST | STATUS <slot> | SLOT <slot> <name> | ENABLE <slot> | DISABLE <slot>",
+    "STRATEGY INTERVAL <slot> <ms> | PRIORITY <slot> high|normal|low",
+    "    The strategies in their slots: what they did, whether they run, which is where.",
     "COMPACT",
     "    Moves values together within their nodes now, in the background; STATUS tells how far.",
     "CONVERT <key> NATIVE|NUMA",
@@ -59,6 +68,10 @@ pub(super) fn run(call: &Call<'_>) -> Done {
         (b"STATUS", 1) => status(call),
         (b"HEATMAP", 1) => heatmap(call),
         (b"VERIFY", 1 | 3) => verify(call),
+        (b"PLAN", 1 | 3) => plan::run(call, numamigrate::count_at(call, 2)?),
+        (b"PIN", 3..) => pin::pin(call),
+        (b"UNPIN", 2..) => pin::unpin(call),
+        (b"STRATEGY", 2..) => strategy::dispatch(call, 2),
         (b"COMPACT", 1) => compact(call),
         (b"CONVERT", 3) => convert(call, call.name(2)?, call.word(3)?),
         (b"RELEASE", 1..=3) => release(call),
@@ -73,6 +86,8 @@ pub(super) fn run(call: &Call<'_>) -> Done {
 fn key_positions(call: &Call<'_>) {
     match call.args.bytes(1) {
         Some(word) if is(word, "CONVERT") => call.key_at(2),
+        Some(word) if is(word, "PIN") => (3..call.args.len()).for_each(|at| call.key_at(at)),
+        Some(word) if is(word, "UNPIN") => (2..call.args.len()).for_each(|at| call.key_at(at)),
         Some(word) if is(word, "MIGRATE") => numamigrate::key_positions(call, 2),
         _ => {}
     }

@@ -200,12 +200,17 @@ pub(super) fn cancel(call: &Call<'_>) -> Done {
     }
 }
 
+/// The keys of `COUNT <n>` at `at`, or as many as a pass looks at when it is not told.
+pub(super) fn count_at(call: &Call<'_>, at: usize) -> Result<usize, Fail> {
+    match call.args.bytes(at) {
+        None => Ok(SCAN_COUNT),
+        Some(word) if is(word, "COUNT") => scan_count(call.word(at + 1)?),
+        Some(_) => Err(Fail::Syntax),
+    }
+}
+
 fn scan(call: &Call<'_>, at: usize) -> Done {
-    let count = match call.args.bytes(at) {
-        None => SCAN_COUNT,
-        Some(word) if is(word, "COUNT") => scan_count(call.word(at + 1)?)?,
-        Some(_) => return Err(Fail::Syntax),
-    };
+    let count = count_at(call, at)?;
     let db = call.ctx.selected_db();
     let config = call.server.config();
     let slot = SlotIndex::new(1).ok_or_else(Fail::busy)?;
