@@ -1,7 +1,7 @@
 //! NUMA PIN and UNPIN: a user binds keys to a node, and lets them go.
 //!
 //! The pin stands in the value's own header, so that it goes where the key goes: RENAME, RDB files,
-//! a move by hand. No strategy and no pass moves a pinned key; NUMAMIGRATE KEY and KEYS do, for its
+//! a move by hand. No strategy and no pass moves a pinned key; NUMAMIGRATE KEY does, for its
 //! owner asks. Native keys have no such place, and are refused.
 
 use crate::command::reply::{pairs, Value};
