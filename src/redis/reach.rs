@@ -247,6 +247,12 @@ impl Reach<'_> {
         }
     }
 
+    /// Why the value at a key cannot be moved at all.
+    pub(crate) fn stays(&self, key: &KeyRef, to: NodeId) -> Option<&'static str> {
+        let native = self.server.native.get()?;
+        Some(native.stays(self.ctx, key, to)?.text())
+    }
+
     /// The memory of the value at a key: each block's first byte and length.
     pub(crate) fn memory_of(&self, key: &KeyRef) -> Option<Vec<(usize, usize)>> {
         if let Some(native) = self.server.native.get() {

@@ -24,6 +24,7 @@ mod runner;
 mod shift;
 mod slot;
 mod survey;
+mod verdict;
 mod victims;
 
 #[cfg(any(test, feature = "simulator"))]
@@ -39,6 +40,7 @@ pub use no_op::NoOp;
 pub use pace::Pace;
 pub use runner::{Event, PassReport, Runner, SlotError};
 pub use slot::{Priority, SlotCounts, SlotStatus, INTERVAL_DEFAULT_MS, INTERVAL_MS, STRIKES_MAX};
+pub use verdict::{verdict, Case, Verdict};
 
 /// The tunables of the strategies, checked by the configuration.
 #[derive(Clone, Copy, PartialEq, Debug)]

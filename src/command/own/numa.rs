@@ -1,6 +1,6 @@
 //! NUMA: reports, conversion, and the other two commands under one roof.
 
-use super::{numaconfig, numamigrate, pin, plan, strategy};
+use super::{explain, numaconfig, numamigrate, pin, plan, strategy};
 use crate::command::args::{integer, is};
 use crate::command::reply::{as_list, help, pairs, Value};
 use crate::command::{Call, Done, Fail};
@@ -24,6 +24,8 @@ const HELP: &[&str] = &[
     "    Keys and bytes by node and hotness level: rows of [node, level, keys, bytes].",
     "VERIFY [COUNT <n>]",
     "    Asks the kernel where the bytes of n keys lie, and repairs what lies elsewhere.",
+    "EXPLAIN <key>",
+    "    Why it is where it is, what the next pass would do, at what benefit and cost.",
     "PLAN [COUNT <n>]",
     "    What the next pass of slot 1 would move of n keys, without moving: key, node, reason.",
     "PIN <node> <key> [<key> ...]",
@@ -68,6 +70,7 @@ pub(super) fn run(call: &Call<'_>) -> Done {
         (b"STATUS", 1) => status(call),
         (b"HEATMAP", 1) => heatmap(call),
         (b"VERIFY", 1 | 3) => verify(call),
+        (b"EXPLAIN", 2) => explain::run(call, call.name(2)?),
         (b"PLAN", 1 | 3) => plan::run(call, numamigrate::count_at(call, 2)?),
         (b"PIN", 3..) => pin::pin(call),
         (b"UNPIN", 2..) => pin::unpin(call),
@@ -85,7 +88,7 @@ pub(super) fn run(call: &Call<'_>) -> Done {
 
 fn key_positions(call: &Call<'_>) {
     match call.args.bytes(1) {
-        Some(word) if is(word, "CONVERT") => call.key_at(2),
+        Some(word) if is(word, "CONVERT") || is(word, "EXPLAIN") => call.key_at(2),
         Some(word) if is(word, "PIN") => (3..call.args.len()).for_each(|at| call.key_at(at)),
         Some(word) if is(word, "UNPIN") => (2..call.args.len()).for_each(|at| call.key_at(at)),
         Some(word) if is(word, "MIGRATE") => numamigrate::key_positions(call, 2),

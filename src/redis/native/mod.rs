@@ -36,7 +36,7 @@ use super::raw::{Ctx, Key};
 use crate::heat::{Clock, Guess, KeyHasher};
 use crate::ids::{Bytes, NodeId};
 use crate::machine::Machine;
-use crate::migrate::{FarSet, KeyInfo, KeyRef, Kind, Plane};
+use crate::migrate::{FarSet, KeyInfo, KeyRef, Kind, Outcome, Plane, Stays};
 use arena::NodeArena;
 use batch::Waiting;
 use internals::{Databases, Form, Found, Internals, Object, Type, OBJECT_BYTES};
@@ -288,6 +288,15 @@ impl Native {
     pub(crate) fn scanned(&self, name: &[u8], key: &Key<'_>, clock: &Clock) -> Option<KeyInfo> {
         let object = self.internals.scanned(key)?;
         (object.kind() != Type::Foreign).then(|| self.info(name, object, clock))
+    }
+
+    /// Why a native key stays where it is, whoever asks.
+    pub(crate) fn stays(&self, ctx: Ctx<'_>, key: &KeyRef, to: NodeId) -> Option<Stays> {
+        let target = self.with_key(ctx, key, |found| self.target(found, to, &|_, _| true))?;
+        match target {
+            Err(Outcome::Stays(why)) => Some(why),
+            _ => None,
+        }
     }
 
     fn info(&self, name: &[u8], object: Object<'_>, clock: &Clock) -> KeyInfo {
