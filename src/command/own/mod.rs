@@ -1,5 +1,6 @@
 //! The module's own commands: NUMA, NUMACONFIG, NUMAMIGRATE.
 
+mod doctor;
 mod explain;
 mod numa;
 mod numaconfig;

@@ -1,6 +1,6 @@
 //! NUMA: reports, conversion, and the other two commands under one roof.
 
-use super::{explain, numaconfig, numamigrate, pin, plan, strategy};
+use super::{doctor, explain, numaconfig, numamigrate, pin, plan, strategy};
 use crate::command::args::{integer, is};
 use crate::command::reply::{as_list, help, pairs, Value};
 use crate::command::{Call, Done, Fail};
@@ -24,6 +24,8 @@ const HELP: &[&str] = &[
     "    Keys and bytes by node and hotness level: rows of [node, level, keys, bytes].",
     "VERIFY [COUNT <n>]",
     "    Asks the kernel where the bytes of n keys lie, and repairs what lies elsewhere.",
+    "DOCTOR",
+    "    What an operator should know, in plain words.",
     "EXPLAIN <key>",
     "    Why it is where it is, what the next pass would do, at what benefit and cost.",
     "PLAN [COUNT <n>]",
@@ -70,6 +72,7 @@ pub(super) fn run(call: &Call<'_>) -> Done {
         (b"STATUS", 1) => status(call),
         (b"HEATMAP", 1) => heatmap(call),
         (b"VERIFY", 1 | 3) => verify(call),
+        (b"DOCTOR", 1) => doctor::run(call),
         (b"EXPLAIN", 2) => explain::run(call, call.name(2)?),
         (b"PLAN", 1 | 3) => plan::run(call, numamigrate::count_at(call, 2)?),
         (b"PIN", 3..) => pin::pin(call),
