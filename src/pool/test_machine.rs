@@ -11,7 +11,9 @@ use std::sync::Mutex;
 pub(super) struct TestMachine {
     inner: SimulatedMachine,
     failing: Mutex<Range<u64>>,
+    refusing: Mutex<Range<u64>>,
     pub(super) map_calls: AtomicU64,
+    pub(super) widen_calls: AtomicU64,
     pub(super) room_questions: AtomicU64,
     pub(super) discarded: AtomicU64,
     pub(super) mapped: AtomicI64,
@@ -29,6 +31,8 @@ impl TestMachine {
         Self {
             inner: SimulatedMachine::new(&nodes).unwrap(),
             failing: Mutex::new(0..0),
+            refusing: Mutex::new(0..0),
+            widen_calls: AtomicU64::new(0),
             map_calls: AtomicU64::new(0),
             room_questions: AtomicU64::new(0),
             discarded: AtomicU64::new(0),
@@ -39,6 +43,11 @@ impl TestMachine {
     /// Lets these calls of `map`, counted from 0, fail.
     pub(super) fn fail(&self, calls: Range<u64>) {
         *self.failing.lock().unwrap() = calls;
+    }
+
+    /// Refuses these calls of `widen`, counted from 0.
+    pub(super) fn refuse_to_widen(&self, calls: Range<u64>) {
+        *self.refusing.lock().unwrap() = calls;
     }
 }
 
@@ -60,6 +69,19 @@ impl Machine for TestMachine {
     fn unmap(&self, mapping: Mapping) {
         self.mapped.fetch_sub(mapping.len.0 as i64, Relaxed);
         self.inner.unmap(mapping);
+    }
+
+    fn widen(&self, old: Mapping, wider: Mapping) -> Result<Mapping, Mapping> {
+        let call = self.widen_calls.fetch_add(1, Relaxed);
+        let (len, wide) = (old.len.0 as i64, wider.len.0 as i64);
+        if self.refusing.lock().unwrap().contains(&call) {
+            self.unmap(wider);
+            return Err(old);
+        }
+        let widened = self.inner.widen(old, wider);
+        let gone = if widened.is_ok() { len } else { wide };
+        self.mapped.fetch_sub(gone, Relaxed);
+        widened
     }
 
     fn discard(&self, mapping: &Mapping, range: Range<usize>) {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::value::codec::tests::{Item, Tape};
-use crate::value::testkit::{assert_all_home, hot, id, live, pool, Berth};
+use crate::value::testkit::{assert_all_home, compact, hot, id, live, pool, Berth};
 use crate::value::testkit_faults::allow;
 use proptest::prelude::*;
 
@@ -40,6 +40,7 @@ enum Op {
     Set(u16, u16),
     Remove(u16, u16),
     Move(u8, u16),
+    Compact(u16),
     Copy,
     Reload,
     Starve(u16, u16, u8),
@@ -58,6 +59,7 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (any::<u16>(), size()).prop_map(|(at, len)| Op::Set(at, len)),
         3 => (any::<u16>(), 0_u16..200).prop_map(|(at, n)| Op::Remove(at, n)),
         2 => (0_u8..3, 0_u16..20_000).prop_map(|(node, budget)| Op::Move(node, budget)),
+        1 => (0_u16..9000).prop_map(Op::Compact),
         1 => Just(Op::Copy),
         1 => Just(Op::Reload),
         2 => (any::<u16>(), size(), 0_u8..4).prop_map(|(at, len, n)| Op::Starve(at, len, n)),
@@ -126,6 +128,7 @@ impl Both {
                     assert_eq!(self.list.node(), id(self.node));
                 }
             }
+            Op::Compact(budget) => compact(pool, &mut self.list, budget.into()),
             Op::Copy => self.list = self.list.duplicate(&[id(self.node)]).unwrap(),
             Op::Reload if len > 0 => {
                 let mut tape = Tape::default();

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::value::codec::tests::{Item, Tape};
-use crate::value::testkit::{assert_all_home, hot, id, live, pool, Berth};
+use crate::value::testkit::{assert_all_home, compact, hot, id, live, pool, Berth};
 use crate::value::testkit_faults::allow;
 use proptest::prelude::*;
 use std::collections::HashMap;
@@ -59,6 +59,7 @@ enum Op {
     Remove(u16),
     Cut(u16, u16),
     Move(u8, u16),
+    Compact(u16),
     Copy,
     Reload,
     Scan(u16),
@@ -73,6 +74,7 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (0_u16..600).prop_map(Op::Remove),
         1 => (any::<u16>(), 0_u16..300).prop_map(|(from, n)| Op::Cut(from, n)),
         2 => (0_u8..3, 0_u16..9000).prop_map(|(node, budget)| Op::Move(node, budget)),
+        1 => (0_u16..9000).prop_map(Op::Compact),
         1 => Just(Op::Copy),
         1 => Just(Op::Reload),
         1 => any::<u16>().prop_map(Op::Scan),
@@ -148,6 +150,7 @@ impl Both {
                     assert_eq!(self.set.node(), id(self.node));
                 }
             }
+            Op::Compact(budget) => compact(pool, &mut self.set, budget.into()),
             Op::Copy => {
                 let copy = self.set.duplicate(&[id(self.node)]).unwrap();
                 assert_eq!(copy.heat(), self.set.heat());
