@@ -262,6 +262,8 @@ impl PoolHandle {
     /// nothing has changed then.
     #[inline]
     pub fn alloc(self, size: usize, order: &[NodeId]) -> Result<Block, OutOfMemory> {
+        #[cfg(test)]
+        super::faults::count_block()?;
         match self.fast(|books| books.alloc_fast(size, order)).flatten() {
             Some(piece) => Ok(Block(piece)),
             None => self.alloc_slowly(size, order),

@@ -1,5 +1,6 @@
 //! A simulated machine whose mappings can be made to fail, and a meter that adds up.
 
+use super::faults::fed;
 use super::{Meter, PoolHandle};
 use crate::ids::{Bytes, NodeId};
 use crate::machine::{Machine, MapError, Mapping, Residency, SimNode, SimulatedMachine, Topology};
@@ -61,14 +62,14 @@ impl Machine for TestMachine {
         if self.failing.lock().unwrap().contains(&call) {
             return Err(MapError::OutOfMemory);
         }
-        let mapping = self.inner.map(len, align, node)?;
+        let mapping = fed(|| self.inner.map(len, align, node))?;
         self.mapped.fetch_add(mapping.len.0 as i64, Relaxed);
         Ok(mapping)
     }
 
     fn unmap(&self, mapping: Mapping) {
         self.mapped.fetch_sub(mapping.len.0 as i64, Relaxed);
-        self.inner.unmap(mapping);
+        fed(|| self.inner.unmap(mapping));
     }
 
     fn widen(&self, old: Mapping, wider: Mapping) -> Result<Mapping, Mapping> {
@@ -78,7 +79,7 @@ impl Machine for TestMachine {
             self.unmap(wider);
             return Err(old);
         }
-        let widened = self.inner.widen(old, wider);
+        let widened = fed(|| self.inner.widen(old, wider));
         let gone = if widened.is_ok() { len } else { wide };
         self.mapped.fetch_sub(gone, Relaxed);
         widened

@@ -229,8 +229,6 @@ impl<'v> Writer<'v> {
     }
 
     fn alloc_on(&mut self, size: usize, order: &[NodeId]) -> Result<Link, OutOfMemory> {
-        #[cfg(test)]
-        super::testkit_faults::count_down()?;
         let block = self.pool.alloc(size, order)?;
         let link = Link::of(block).map_err(|block| {
             self.pool.free(block);

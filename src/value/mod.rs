@@ -35,12 +35,12 @@ pub mod longdouble;
 pub mod number;
 pub mod raw;
 pub mod root;
+#[cfg(test)]
+mod starved;
 pub mod string;
 pub mod table;
 #[cfg(test)]
 pub(crate) mod testkit;
-#[cfg(test)]
-mod testkit_faults;
 mod tree;
 pub mod zset;
 

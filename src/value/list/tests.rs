@@ -1,9 +1,9 @@
 //! Lists against `Vec`, with moves, copies, files and missing memory in between.
 
 use super::*;
+use crate::pool::{supply_blocks, Supply};
 use crate::value::codec::tests::{Item, Tape};
 use crate::value::testkit::{assert_all_home, compact, hot, id, live, pool, Berth};
-use crate::value::testkit_faults::allow;
 use proptest::prelude::*;
 
 fn content(list: &NumaList) -> Vec<Vec<u8>> {
@@ -145,7 +145,7 @@ impl Both {
     /// An insert or a set that finds no memory leaves everything as it was.
     fn starve(&mut self, at: usize, size: u16, count: u8) {
         let (bytes, order) = (self.element(size), [id(self.node)]);
-        allow(Some(count.into()));
+        supply_blocks(Supply::Only(count.into()));
         let inserted = self.list.insert(at as u64, &bytes, &order);
         if inserted.is_ok() {
             self.model.insert(at, bytes.clone());
@@ -153,7 +153,7 @@ impl Both {
         if at < self.model.len() && self.list.set(at as u64, &bytes, &order).is_ok() {
             self.model[at] = bytes;
         }
-        allow(None);
+        supply_blocks(Supply::Endless);
     }
 }
 

@@ -1,9 +1,9 @@
 //! Sorted sets against a sorted vector, with moves, copies, files and missing memory in between.
 
 use super::*;
+use crate::pool::{supply_blocks, Supply};
 use crate::value::codec::tests::{Item, Tape};
 use crate::value::testkit::{assert_all_home, compact, hot, id, live, pool, Berth};
-use crate::value::testkit_faults::allow;
 use proptest::prelude::*;
 use std::collections::HashMap;
 
@@ -198,9 +198,9 @@ impl Both {
 
     /// A change that finds no memory leaves everything as it was.
     fn starve(&mut self, member: Vec<u8>, score: i8, count: u8) {
-        allow(Some(count.into()));
+        supply_blocks(Supply::Only(count.into()));
         let done = self.set.set(&member, score.into(), &[id(self.node)]);
-        allow(None);
+        supply_blocks(Supply::Endless);
         if done.is_ok() {
             let found = self.model.iter_mut().find(|(_, found)| *found == member);
             match found {
@@ -257,9 +257,9 @@ fn every_allocation_may_fail_while_a_set_grows() {
         let mut count = 0;
         loop {
             let before = live(pool);
-            allow(Some(count));
+            supply_blocks(Supply::Only(count));
             let done = both.set.set(&member(i), f64::from(i % 50), &[id(0)]);
-            allow(None);
+            supply_blocks(Supply::Endless);
             if done.is_ok() {
                 break;
             }
