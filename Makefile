@@ -14,6 +14,8 @@
 #   make test-redis Redis's own suite, while the module moves its keys to and fro
 #   make test-types  Redis's own tests of the five types, on servers whose plain commands act on
 #                NUMA types
+#   make test-servers  what any server must show, on Debian's Redis 7.0 and Valkey 8, and on Redis
+#                6.2 without jemalloc
 #   make test-numa  the tests on real NUMA nodes, in a Linux guest
 #   make bench-numa far misses a request on these nodes, by who places Redis's memory
 #   make demo-native     native keys of a stock file, tiered under Zipf and held against the oracle
@@ -26,12 +28,12 @@ TOOLS := module-tests/tools
 # Runs a command with LIBCLANG_PATH set to a libclang that bindgen can use.
 WITH_LIBCLANG := sh $(TOOLS)/with-libclang
 
-export REDIS_SERVER PORT ARGS
+export REDIS_SERVER PORT ARGS SERVERS
 
 .DEFAULT_GOAL := help
 .PHONY: help build module redis run demo demo-native bench-strings bench-native bench-tiering \
 	bench bench-pool bench-compaction test test-rust test-tools test-server test-types \
-	test-redis test-soundness test-numa bench-numa tidy lint clean
+	test-redis test-servers test-soundness test-numa bench-numa tidy lint clean
 
 help:
 	@echo 'make run          build what is missing, start Redis with the module (PORT= ARGS= REDIS_SERVER=)'
@@ -42,6 +44,7 @@ help:
 	@echo 'make test-server  the server tests only      (UNITS="<file> ..." as in module-tests/tests.list)'
 	@echo 'make test-redis   Redis own test suite while the module moves its keys  (UNITS="unit/type/list ...")'
 	@echo 'make test-types   stock tests of the five types, on NUMA types  (TYPES="type/hash ...")'
+	@echo 'make test-servers  Redis 7.0, Valkey 8 and Redis without jemalloc  (SERVERS="<name> ..." UNITS=)'
 	@echo 'make test-numa    tests on real nodes, in a Linux guest (ONLY="<part of a test name>")'
 	@echo 'make test-soundness  millions of operations, loom, AddressSanitizer, valgrind'
 	@echo 'make bench-numa   far misses a request, by who places the memory (ARGS="--only <row> --seed <n> ...")'
@@ -110,7 +113,7 @@ test-rust:
 
 test-tools:
 	@sh $(TOOLS)/need python3
-	@status=0; for folder in tools demo guest; do \
+	@status=0; for folder in tools demo guest servers; do \
 		python3 -B -m unittest discover -s module-tests/$$folder -p 'test_*.py' || status=1; \
 	done; exit $$status
 
@@ -130,6 +133,11 @@ test-redis: redis
 test-types: build
 	@sh $(TOOLS)/need tclsh
 	@python3 -B module-tests/types/run $(TYPES)
+
+# Fetches Debian packages and builds Redis once more; ends with "N passed, N failed".
+test-servers: build
+	@sh $(TOOLS)/need cc make tclsh
+	@python3 -B module-tests/servers/run $(UNITS)
 
 # Fetches QEMU and a kernel as Debian packages; ends with "N passed, N failed[, N skipped]".
 test-numa: build
