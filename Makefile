@@ -14,6 +14,7 @@
 #   make test-redis Redis's own suite, while the module moves its keys to and fro
 #   make test-types  Redis's own tests of the five types, on servers whose plain commands act on
 #                NUMA types
+#   make test-differential  1,000,000 random operations of each type, on stock and NUMA types alike
 #   make test-numa  the tests on real NUMA nodes, in a Linux guest
 #   make bench-numa far misses a request on these nodes, by who places Redis's memory
 #   make demo-native     native keys of a stock file, tiered under Zipf and held against the oracle
@@ -31,7 +32,7 @@ export REDIS_SERVER PORT ARGS
 .DEFAULT_GOAL := help
 .PHONY: help build module redis run demo demo-native bench-strings bench-native bench-tiering \
 	bench bench-pool bench-compaction test test-rust test-tools test-server test-types \
-	test-redis test-soundness test-numa bench-numa tidy lint clean
+	test-differential test-redis test-soundness test-numa bench-numa tidy lint clean
 
 help:
 	@echo 'make run          build what is missing, start Redis with the module (PORT= ARGS= REDIS_SERVER=)'
@@ -42,6 +43,7 @@ help:
 	@echo 'make test-server  the server tests only      (UNITS="<file> ..." as in module-tests/tests.list)'
 	@echo 'make test-redis   Redis own test suite while the module moves its keys  (UNITS="unit/type/list ...")'
 	@echo 'make test-types   stock tests of the five types, on NUMA types  (TYPES="type/hash ...")'
+	@echo 'make test-differential random operations on stock and NUMA types  (OPERATIONS= SEED= TYPES="hashes ...")'
 	@echo 'make test-numa    tests on real nodes, in a Linux guest (ONLY="<part of a test name>")'
 	@echo 'make test-soundness  millions of operations, loom, AddressSanitizer, valgrind'
 	@echo 'make bench-numa   far misses a request, by who places the memory (ARGS="--only <row> --seed <n> ...")'
@@ -130,6 +132,15 @@ test-redis: redis
 test-types: build
 	@sh $(TOOLS)/need tclsh
 	@python3 -B module-tests/types/run $(TYPES)
+
+# Every reply, time to live and content compared, through moves, reloads and conversions: an hour of
+# one core. `make test` does a tenth of it.
+test-differential: OPERATIONS ?= 1000000
+test-differential: TYPES ?= strings lists zsets hashes sets
+test-differential: build
+	@sh $(TOOLS)/need tclsh
+	@NUMA_TEST_OPERATIONS=$(OPERATIONS) NUMA_TEST_SEED=$(SEED) NUMA_TEST_SECONDS=36000 \
+		python3 -B module-tests/run $(TYPES:%=%-differential)
 
 # Fetches QEMU and a kernel as Debian packages; ends with "N passed, N failed[, N skipped]".
 test-numa: build
