@@ -168,12 +168,12 @@ proc convert_there_and_back {keys stock} {
 proc release_and_back {stock} {
     r numa release match n:*
     numa_wait 60 {[numa_pair [r numa status] pass] eq {none}} {the release to end}
-    for {set k 0} {$k < $::twins_keys} {incr k} {
-        if {[r type n:$k] ne $stock} {
-            if {[string match numa-* [r type n:$k]]} {fail "n:$k was not released"}
-            continue
-        }
-        if {[catch {r numa convert n:$k numa} reply]} {assert_equal {ERR Key not found} $reply}
+    # A type may have keys of other names too.
+    foreach key [r keys n:*] {
+        set type [r type $key]
+        if {[string match numa-* $type]} {fail "$key was not released"}
+        if {$type ne $stock} continue
+        if {[catch {r numa convert $key numa} reply]} {assert_equal {ERR Key not found} $reply}
         twins_count conversions 2
     }
     twins_count releases
