@@ -5,6 +5,7 @@
 #                REDIS_SERVER=<path> for a server of your own)
 #   make build   get and build what is missing, start nothing
 #   make test    Rust tests, tests of the tools, server tests; ends with "N passed, N failed"
+#   make bench-types     the NUMA types against the stock ones: memory, the suite of redis-benchmark
 #   make bench-strings   NUMA.GET and NUMA.SET against GET and SET, interleaved on one server
 #   make bench-tiering   hits, moves and cost of the tiering engine in a simulator, beside others
 #   make bench, make bench-pool   the pool beside jemalloc, mimalloc and the C library: how fast,
@@ -37,6 +38,9 @@ export REDIS_SERVER PORT ARGS SERVERS
 	build clean demo demo-native help lint module redis run test test-differential test-numa \
 	test-redis test-replicas test-rust test-server test-servers test-soundness test-tools \
 	test-types tidy
+.PHONY: help build module redis run demo demo-native bench-types bench-strings bench-native \
+	bench-tiering bench bench-pool bench-compaction test test-rust test-tools test-server test-types \
+	test-redis test-soundness test-numa bench-numa tidy lint clean
 
 help:
 	@echo 'make run          build what is missing, start Redis with the module (PORT= ARGS= REDIS_SERVER=)'
@@ -55,6 +59,7 @@ help:
 	@echo 'make bench-numa   far misses a request, by who places the memory (ARGS="--only <row> --seed <n> ...")'
 	@echo 'make demo         hot keys coming near, drawn  (TRACE= RATE= DEMO_REQUESTS=; see module-tests/demo)'
 	@echo 'make demo-native  native keys of a stock file, against the oracle  (KEYS= NEAR= SECONDS= SEED=)'
+	@echo 'make bench-types  NUMA types against the stock ones  (WHAT="memory strings throughput instructions")'
 	@echo 'make bench-strings NUMA.GET and NUMA.SET against the stock ones (ROUNDS= SIZES= CALLGRIND=1)'
 	@echo 'make bench-tiering the tiering engine in a simulator    (ONLY= KEYS= SEED= TRACES=; see its main.rs)'
 	@echo 'make bench        the pool beside jemalloc, mimalloc and glibc: speed  (ROUNDS=)'
@@ -84,6 +89,9 @@ demo: build
 
 demo-native: build
 	@exec python3 module-tests/demo/native.py
+
+bench-types: build
+	@exec python3 -B module-tests/bench/numa_types.py
 
 bench-strings: build
 	@exec python3 module-tests/bench/strings.py
