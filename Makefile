@@ -10,7 +10,7 @@
 #   make bench-tiering   hits, moves and cost of the tiering engine in a simulator, beside others
 #   make bench, make bench-pool   the pool beside jemalloc, mimalloc and the C library: how fast,
 #                how tight
-#   make test-soundness  memory, watched: random operations, loom, sanitizer, valgrind
+#   make test-soundness  memory, watched: random operations, loom, miri, sanitizer, valgrind
 #   make bench-native    what the module costs stock commands: instructions, throughput
 #   make test-redis Redis's own suite, while the module moves its keys to and fro
 #   make test-types  Redis's own tests of the five types, on servers whose plain commands act on
@@ -52,7 +52,7 @@ help:
 	@echo 'make test-differential random operations on stock and NUMA types  (OPERATIONS= SEED= TYPES="hashes ...")'
 	@echo 'make test-replicas the same data on a replica of another shape  (OPERATIONS= SEED=)'
 	@echo 'make test-numa    tests on real nodes, in a Linux guest (ONLY="<part of a test name>")'
-	@echo 'make test-soundness  millions of operations, loom, AddressSanitizer, valgrind'
+	@echo 'make test-soundness  millions of operations, loom, miri, AddressSanitizer, valgrind'
 	@echo 'make bench-numa   far misses a request, by who places the memory (ARGS="--only <row> --seed <n> ...")'
 	@echo 'make demo         hot keys coming near, drawn  (TRACE= RATE= DEMO_REQUESTS=; see module-tests/demo)'
 	@echo 'make demo-native  native keys of a stock file, against the oracle  (KEYS= NEAR= SECONDS= SEED=)'

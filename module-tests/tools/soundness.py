@@ -123,6 +123,15 @@ def work(client):
     client([(b"numa.setrange", b"big", b"%d" % (n * 30_000), b"x" * 9000) for n in range(20)])
     client([(b"numamigrate", b"key", b"key:%d" % n, b"%d" % (n % 2)) for n in range(0, 6000, 5)])
     client([(b"del", b"key:%d" % n) for n in range(0, 6000, 2)])
+    for n in range(0, 4000, 50):
+        texts = [value(m % 90) + b"%d" % m for m in range(n, n + 50)]
+        client([(b"numa.sadd", b"set", *texts), (b"numa.rpush", b"list", *texts),
+                (b"numa.hset", b"hash", *(word for text in texts for word in (text, text))),
+                (b"numa.zadd", b"zset", *(word for text in texts for word in (b"1", text))),
+                (b"numa.srem", b"set", *texts[::2]), (b"numa.hdel", b"hash", *texts[::2]),
+                (b"numa.zrem", b"zset", *texts[::2]),
+                (b"numa.ltrim", b"list", b"20", b"-1")])
+    client([(b"numa.setrange", b"grows", b"%d" % n, b"x") for n in range(0, 9_000_000, 600_000)])
     client([(b"unlink", b"big"), (b"numa", b"compact"), (b"bgsave",)])
     client([(b"numa.get", b"key:%d" % n) for n in range(1, 6000, 2)])
     client([(b"flushall", b"async"), (b"numa.set", b"last", value(7)), (b"numa", b"status")])
