@@ -583,8 +583,8 @@ mod tests {
         );
         assert!(runner.status(slot(9)).is_none());
         assert_eq!(
-            runner.remove(slot(1)).map(|old| old.name()),
-            Ok("composite-lru")
+            runner.remove(slot(1)).map(|old| old.name().to_owned()),
+            Ok("composite-lru".to_owned())
         );
         assert!(runner.remove(slot(1)).is_err());
         assert_eq!(runner.bar(), None, "no-op asks for no accesses");
