@@ -15,6 +15,10 @@
 #   make test-redis Redis's own suite, while the module moves its keys to and fro
 #   make test-types  Redis's own tests of the five types, on servers whose plain commands act on
 #                NUMA types
+#   make test-servers  what any server must show, on Debian's Redis 7.0 and Valkey 8, and on Redis
+#                6.2 without jemalloc
+#   make test-differential  1,000,000 random operations of each type, on stock and NUMA types alike
+#   make test-replicas  1,000,000 mixed commands, a replica of another shape, moves on both sides
 #   make test-numa  the tests on real NUMA nodes, in a Linux guest
 #   make bench-numa far misses a request on these nodes, by who places Redis's memory
 #   make demo-native     native keys of a stock file, tiered under Zipf and held against the oracle
@@ -27,12 +31,13 @@ TOOLS := module-tests/tools
 # Runs a command with LIBCLANG_PATH set to a libclang that bindgen can use.
 WITH_LIBCLANG := sh $(TOOLS)/with-libclang
 
-export REDIS_SERVER PORT ARGS
+export REDIS_SERVER PORT ARGS SERVERS
 
 .DEFAULT_GOAL := help
-.PHONY: help build module redis run demo demo-native bench-types bench-strings bench-native \
-	bench-tiering bench bench-pool bench-compaction test test-rust test-tools test-server test-types \
-	test-redis test-soundness test-numa bench-numa tidy lint clean
+.PHONY: bench bench-compaction bench-native bench-numa bench-pool bench-strings bench-tiering \
+	bench-types build clean demo demo-native help lint module redis run test test-differential \
+	test-numa test-redis test-replicas test-rust test-server test-servers test-soundness \
+	test-tools test-types tidy
 
 help:
 	@echo 'make run          build what is missing, start Redis with the module (PORT= ARGS= REDIS_SERVER=)'
@@ -43,6 +48,9 @@ help:
 	@echo 'make test-server  the server tests only      (UNITS="<file> ..." as in module-tests/tests.list)'
 	@echo 'make test-redis   Redis own test suite while the module moves its keys  (UNITS="unit/type/list ...")'
 	@echo 'make test-types   stock tests of the five types, on NUMA types  (TYPES="type/hash ...")'
+	@echo 'make test-servers  Redis 7.0, Valkey 8 and Redis without jemalloc  (SERVERS="<name> ..." UNITS=)'
+	@echo 'make test-differential random operations on stock and NUMA types  (OPERATIONS= SEED= TYPES="hashes ...")'
+	@echo 'make test-replicas the same data on a replica of another shape  (OPERATIONS= SEED=)'
 	@echo 'make test-numa    tests on real nodes, in a Linux guest (ONLY="<part of a test name>")'
 	@echo 'make test-soundness  millions of operations, loom, AddressSanitizer, valgrind'
 	@echo 'make bench-numa   far misses a request, by who places the memory (ARGS="--only <row> --seed <n> ...")'
@@ -115,7 +123,7 @@ test-rust:
 
 test-tools:
 	@sh $(TOOLS)/need python3
-	@status=0; for folder in tools demo guest; do \
+	@status=0; for folder in tools demo guest servers; do \
 		python3 -B -m unittest discover -s module-tests/$$folder -p 'test_*.py' || status=1; \
 	done; exit $$status
 
@@ -135,6 +143,25 @@ test-redis: redis
 test-types: build
 	@sh $(TOOLS)/need tclsh
 	@python3 -B module-tests/types/run $(TYPES)
+
+# Fetches Debian packages and builds Redis once more; ends with "N passed, N failed".
+test-servers: build
+	@sh $(TOOLS)/need cc make tclsh
+	@python3 -B module-tests/servers/run $(UNITS)
+# Every reply, time to live and content compared, through moves, reloads and conversions: an hour of
+# one core. `make test` does a tenth of it.
+test-differential: OPERATIONS ?= 1000000
+test-differential: TYPES ?= strings lists zsets hashes sets
+test-differential: build
+	@sh $(TOOLS)/need tclsh
+	@NUMA_TEST_OPERATIONS=$(OPERATIONS) NUMA_TEST_SEED=$(SEED) NUMA_TEST_SECONDS=36000 \
+		python3 -B module-tests/run $(TYPES:%=%-differential)
+
+test-replicas: OPERATIONS ?= 1000000
+test-replicas: build
+	@sh $(TOOLS)/need tclsh
+	@NUMA_TEST_OPERATIONS=$(OPERATIONS) NUMA_TEST_SEED=$(SEED) NUMA_TEST_SECONDS=36000 \
+		python3 -B module-tests/run replica-shapes replicas-first
 
 # Fetches QEMU and a kernel as Debian packages; ends with "N passed, N failed[, N skipped]".
 test-numa: build

@@ -106,6 +106,7 @@ fn node_fields(server: &'static Server, out: &mut Vec<Field>) {
         put("free_bytes", server.machine.room(id).0);
         put("limit_bytes", limit.0);
         put("used_bytes", usage.live.0);
+        put("held_bytes", usage.held.0);
         put("mapped_bytes", usage.mapped.0);
         put("native_bytes", server.native_on(id).0);
         put("index_bytes", (whole - usage.mapped).0);
@@ -177,6 +178,7 @@ fn move_fields(works: &Works, out: &mut Vec<Field>) {
         number("migrations_failed", stats.failed),
         number("compactions", works.compactor.rounds),
         number("compacted_values", works.compactor.moved),
+        number("compacted_bytes", works.compactor.moved_bytes.0),
         number("pass_running", works.background.running().is_some().into()),
         number("ticks", holds.ticks),
         number("tick_usec_total", holds.total_us),
