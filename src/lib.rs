@@ -21,7 +21,7 @@ mod tidy;
 
 use crate::redis::raw::{Args, Ctx, LogLevel, Name};
 use crate::redis::server::Server;
-use crate::redis::{events, guard, load, main_cell};
+use crate::redis::{events, guard, load, main_cell, plugin};
 
 /// Serves the load. Everything that can fail comes before the first thing that the server would
 /// call us back for: a module whose load fails is unloaded, and a subscription would outlive it.
@@ -59,6 +59,12 @@ fn begin(ctx: Ctx<'_>, server: &'static Server) {
         ctx.log(
             LogLevel::Warning,
             "the server refused the INFO section; use NUMA INFO",
+        );
+    }
+    if !plugin::export(ctx) {
+        ctx.log(
+            LogLevel::Warning,
+            "the server refused to share a function; other modules can bring no strategies",
         );
     }
     load::announce(ctx, server);

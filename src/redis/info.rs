@@ -60,6 +60,10 @@ pub(crate) fn fields(server: &'static Server) -> Vec<Field> {
         number("pool_faults", server.pool.faults()),
         number("direct_keys", inside::is_known().into()),
         number("direct_propagation", inside::propagates().into()),
+        number(
+            "plugin_strategies",
+            server.plugins.with(|plugins| plugins.count()).unwrap_or(0) as u64,
+        ),
         number("panics_caught", panics_caught()),
         number("rdb_rejected", rejected),
     ]);
@@ -186,17 +190,18 @@ fn move_fields(works: &Works, out: &mut Vec<Field>) {
         number("hold_usec_max", holds.hold_max_us),
     ]);
     for index in (0..SlotIndex::COUNT).filter_map(SlotIndex::new) {
-        let counts = works
-            .runner
-            .status(index)
-            .map(|status| status.counts)
-            .unwrap_or_default();
+        let status = works.runner.status(index);
+        let stopped = status
+            .as_ref()
+            .is_some_and(|status| status.stopped.is_some());
+        let counts = status.map(|status| status.counts).unwrap_or_default();
         let mut put = |name: &str, value: u64| {
             out.push(number(format!("slot{}_{name}", index.index()), value))
         };
         put("runs", counts.executions);
         put("moves", counts.moves);
         put("failures", counts.failures);
+        put("stopped", stopped.into());
     }
 }
 
