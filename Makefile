@@ -35,9 +35,9 @@ export REDIS_SERVER PORT ARGS SERVERS
 
 .DEFAULT_GOAL := help
 .PHONY: bench bench-compaction bench-native bench-numa bench-pool bench-strings bench-tiering \
-	bench-types build clean demo demo-native help lint module redis run test test-differential \
-	test-numa test-redis test-replicas test-rust test-server test-servers test-soundness \
-	test-tools test-types tidy
+	bench-types build clean demo demo-native help lint module plugins redis run test \
+	test-differential test-numa test-redis test-replicas test-rust test-server test-servers \
+	test-soundness test-tools test-types tidy
 
 help:
 	@echo 'make run          build what is missing, start Redis with the module (PORT= ARGS= REDIS_SERVER=)'
@@ -63,6 +63,7 @@ help:
 	@echo 'make bench-pool   the same: resident and live bytes'
 	@echo 'make bench-compaction  memory of a server that lost a random half of its NUMA strings'
 	@echo 'make bench-native  what the module costs stock commands (WHAT= MODE= ROUNDS=; needs valgrind)'
+	@echo 'make plugins      the example strategies of other modules, in C and Rust, under target/plugins'
 	@echo 'make lint         formatting and clippy, warnings are errors'
 	@echo 'make tidy         format the code, then run the checks of src/tidy.rs'
 	@echo 'make clean        remove target/'
@@ -127,7 +128,21 @@ test-tools:
 		python3 -B -m unittest discover -s module-tests/$$folder -p 'test_*.py' || status=1; \
 	done; exit $$status
 
-test-server: build
+# Strategies of other modules, in C and in Rust: examples, and one that is hostile for the tests.
+PLUGIN_CFLAGS := -std=c99 -Wall -Wextra -Werror -O2 -fPIC -shared -Isrc/redis/plugin
+
+plugins:
+	@sh $(TOOLS)/need cargo cc python3 pip
+	@mkdir -p target/plugins
+	@tree=$$(python3 $(TOOLS)/get-redis --source) && for name in bring_home hostile; do \
+		cc $(PLUGIN_CFLAGS) -I$$tree/src -o target/plugins/$$name.so \
+			module-tests/plugins/$$name.c || exit 1; \
+	done
+	@$(WITH_LIBCLANG) cargo build --quiet --release --locked -p numa-strategy-cold-out
+	@cp target/release/libcold_out.so target/plugins/cold_out.so
+	@chmod +x target/plugins/*.so
+
+test-server: build plugins
 	@sh $(TOOLS)/need tclsh
 	@python3 module-tests/run $(UNITS)
 
