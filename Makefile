@@ -36,8 +36,8 @@ export REDIS_SERVER PORT ARGS SERVERS
 .DEFAULT_GOAL := help
 .PHONY: bench bench-compaction bench-native bench-numa bench-pool bench-strings bench-tiering \
 	bench-types build clean demo demo-native help lint module plugins redis run test \
-	test-differential test-numa test-redis test-replicas test-rust test-server test-servers \
-	test-soundness test-tools test-types tidy
+	test-differential test-numa test-pressure test-redis test-replicas test-rust test-server \
+	test-servers test-soundness test-tools test-types tidy
 
 help:
 	@echo 'make run          build what is missing, start Redis with the module (PORT= ARGS= REDIS_SERVER=)'
@@ -64,6 +64,7 @@ help:
 	@echo 'make bench-compaction  memory of a server that lost a random half of its NUMA strings'
 	@echo 'make bench-native  what the module costs stock commands (WHAT= MODE= ROUNDS=; needs valgrind)'
 	@echo 'make plugins      the example strategies of other modules, in C and Rust, under target/plugins'
+	@echo 'make test-pressure maxmemory, a full node, BGSAVE and a shifting hot set at once  (MINUTES=10)'
 	@echo 'make lint         formatting and clippy, warnings are errors'
 	@echo 'make tidy         format the code, then run the checks of src/tidy.rs'
 	@echo 'make clean        remove target/'
@@ -177,6 +178,10 @@ test-replicas: build
 	@sh $(TOOLS)/need tclsh
 	@NUMA_TEST_OPERATIONS=$(OPERATIONS) NUMA_TEST_SEED=$(SEED) NUMA_TEST_SECONDS=36000 \
 		python3 -B module-tests/run replica-shapes replicas-first
+
+# Ten minutes, or MINUTES=<n>; ends with PASS or FAIL.
+test-pressure: build
+	@exec python3 -B module-tests/bench/pressure.py
 
 # Fetches QEMU and a kernel as Debian packages; ends with "N passed, N failed[, N skipped]".
 test-numa: build

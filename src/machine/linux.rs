@@ -546,10 +546,21 @@ impl Machine for LinuxMachine {
         let Some(info) = info else { return Bytes::ZERO };
         let memory = self.memory.iter().find(|(id, _)| *id == node);
         let free = memory.and_then(|(_, memory)| memory.available());
-        // The capacity bounds too: it is all there is where the kernel does not say, and memory
-        // plugged in later is not ours to count on.
-        let free = free.unwrap_or(info.capacity).min(info.capacity);
+        // The capacity bounds too: it is all there is where the kernel never said, and memory
+        // plugged in later is not ours to count on. Of a node that is gone it says no more.
+        let free = free.unwrap_or_else(|| info.capacity - self.lost(node));
+        let free = free.min(info.capacity);
         free.min(self.cgroup.headroom())
+    }
+
+    fn lost(&self, node: NodeId) -> Bytes {
+        let memory = self.memory.iter().find(|(id, _)| *id == node);
+        let known = self.topology.node(node).zip(memory);
+        // A machine whose kernel never said what it has has lost nothing.
+        let known = known.filter(|(info, _)| info.capacity != Bytes::MAX);
+        known.map_or(Bytes::ZERO, |(info, (_, memory))| {
+            info.capacity - memory.total().unwrap_or(Bytes::ZERO)
+        })
     }
 
     fn residency(&self, pages: &[usize], answers: &mut [Residency]) {
@@ -754,6 +765,27 @@ mod tests {
             Err(error) => assert_eq!(error, MapError::NodeUnavailable(id(1))),
         }
         assert_eq!(machine.ledger().each().count(), 0);
+    }
+
+    #[test]
+    fn memory_taken_offline_is_lost_and_a_node_that_is_gone_has_no_room() {
+        let tree = Tree::two_sockets();
+        let machine = LinuxMachine::assemble(tree.root(), &Probe::GOOD);
+        let capacity = machine.topology.node(id(1)).unwrap().capacity;
+        assert_eq!(machine.lost(id(1)), Bytes::ZERO);
+        let meminfo = "sys/devices/system/node/node1/meminfo";
+        let half = capacity.0 / 2;
+        let text = format!("Node 1 MemTotal: {} kB\nNode 1 MemFree: 8 kB\n", half >> 10);
+        tree.file(meminfo, &text);
+        assert_eq!(machine.lost(id(1)), Bytes(half));
+        std::fs::remove_file(tree.root().join(meminfo)).unwrap();
+        assert_eq!(machine.lost(id(1)), capacity);
+        assert_eq!(machine.room(id(1)), Bytes::ZERO);
+        assert_eq!(
+            machine.lost(id(0)),
+            Bytes::ZERO,
+            "the other node is untouched"
+        );
     }
 
     #[test]
