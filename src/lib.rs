@@ -75,7 +75,12 @@ fn begin(ctx: Ctx<'_>, server: &'static Server) {
     });
 }
 
-/// The server's allocator, see `redis::allocator`; tests have no server.
+/// Tests have no server, and run out of memory on purpose.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: pool::Rationed = pool::Rationed;
+
+/// The server's allocator, see `redis::allocator`.
 #[cfg(not(test))]
 #[global_allocator]
 static ALLOCATOR: redis::allocator::ServerAlloc = redis::allocator::ServerAlloc;

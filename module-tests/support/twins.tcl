@@ -17,8 +17,8 @@ if {[info exists ::env(NUMA_TEST_OPERATIONS)]} {set ::twins_operations $::env(NU
 # Commands that serve every type, and are the same on both sides.
 set ::twins_plain {del unlink rename renamenx copy exists type persist pexpire touch sadd set sort}
 # What the twin calls otherwise than stock does.
-set ::twins_names {
-    numa-strg string numa-list list numa-zset zset numa-hash hash numa-sets set n: {} s: {}
+set ::twins_types {
+    numa-strg string numa-list list numa-zset zset numa-hash hash numa-sets set
 }
 # Keys of one side.
 set ::twins_keys 8
@@ -73,9 +73,21 @@ proc printable {bytes} {
 }
 
 # What the client was answered, an error marked as one.
-proc answer {client} {
+proc answer {client words} {
     if {[catch {$client read} reply]} {return [list error [string map {numa. {}} $reply]]}
-    return [list reply [string map $::twins_names $reply]]
+    return [list reply [without_names $words $reply]]
+}
+
+# A reply without what the two sides call differently: types, and the key where a reply begins with
+# its name. Nothing else is touched: elements are any bytes.
+proc without_names {words reply} {
+    switch [lindex $words 0] {
+        type {return [string map $::twins_types $reply]}
+        blpop - brpop - bzpopmin - bzpopmax {
+            if {[llength $reply] > 0} {lset reply 0 [string range [lindex $reply 0] 2 end]}
+        }
+    }
+    return $reply
 }
 
 # What of a reply must be the same: all of it, unless the type has no order of its own.
@@ -87,14 +99,23 @@ proc compare_batch {client operations} {
         $client {*}[both $words s]
         $client {*}[both $words n]
     }
+    set at 0
     foreach words $operations {
-        set stock [twins_normal $words [answer $client]]
-        set twin [twins_normal $words [answer $client]]
-        if {$stock ne $twin} {
+        set stock [answer $client $words]
+        set twin [answer $client $words]
+        if {[twins_normal $words $stock] ne [twins_normal $words $twin]} {
             fail "seed $::twins_seed: {[printable [join $words { | }]]}:\
-                stock answered {[printable $stock]}, the twin {[printable $twin]}"
+                stock answered {[printable $stock]}, the twin {[printable $twin]};\
+                before: [said_of [lindex $words 1] [lrange $operations 0 $at-1]]"
         }
+        incr at
     }
+}
+
+# The last of the operations that name a key.
+proc said_of {key operations} {
+    set named [lsearch -all -inline $operations *$key*]
+    return [join [lmap words [lrange $named end-9 end] {printable [join $words { | }]}] "\n"]
 }
 
 # What lies at every key must be the same: its type, its time to live, and what the command `show`

@@ -3,7 +3,7 @@
 use super::guard::panics_caught;
 use super::native::Native;
 use super::process_bytes;
-use super::raw::Report;
+use super::raw::{inside, Report};
 use super::server::{server, Server};
 use super::works::Works;
 use crate::ids::{Bytes, Level, NodeId, SlotIndex};
@@ -58,6 +58,8 @@ pub(crate) fn fields(server: &'static Server) -> Vec<Field> {
         ),
         number("tracking_bytes", server.tracking_bytes()),
         number("pool_faults", server.pool.faults()),
+        number("direct_keys", inside::is_known().into()),
+        number("direct_propagation", inside::propagates().into()),
         number(
             "plugin_strategies",
             server.plugins.with(|plugins| plugins.count()).unwrap_or(0) as u64,
@@ -108,6 +110,7 @@ fn node_fields(server: &'static Server, out: &mut Vec<Field>) {
         put("free_bytes", server.machine.room(id).0);
         put("limit_bytes", limit.0);
         put("used_bytes", usage.live.0);
+        put("held_bytes", usage.held.0);
         put("mapped_bytes", usage.mapped.0);
         put("native_bytes", server.native_on(id).0);
         put("index_bytes", (whole - usage.mapped).0);
@@ -115,6 +118,7 @@ fn node_fields(server: &'static Server, out: &mut Vec<Field>) {
         // A string is one block, wherever it lies.
         put("keys", usage.blocks);
         put("fallbacks", usage.fallbacks);
+        put("lost_bytes", server.machine.lost(id).0);
     }
 }
 
@@ -179,6 +183,7 @@ fn move_fields(works: &Works, out: &mut Vec<Field>) {
         number("migrations_failed", stats.failed),
         number("compactions", works.compactor.rounds),
         number("compacted_values", works.compactor.moved),
+        number("compacted_bytes", works.compactor.moved_bytes.0),
         number("state_restored_keys", works.state_file.counts().restored),
         number("state_saves", works.state_file.counts().saves),
         number("state_failures", works.state_file.counts().failures),

@@ -21,7 +21,7 @@ use crate::migrate::{
     carry_out, Budget, CursorId, KeyInfo, KeyRef, Keyspace, Kind, Move, MoveStats, Outcome, Plane,
     Report, ScanStep, Usage,
 };
-use crate::pool::{Block, OutOfMemory};
+use crate::pool::OutOfMemory;
 use crate::strategy::{Engine, Params, Plan, View};
 use crate::value::Value;
 use std::collections::BTreeMap;
@@ -373,12 +373,7 @@ pub(super) fn state_of(
 ) -> Option<Record> {
     let info = scanned_info(server, name, key, clock)?;
     let heat = match info.plane {
-        Plane::Numa => {
-            let value = key.module_value()?;
-            let heat = |value: &dyn Value| value.heat();
-            // SAFETY: the server's pointer of our type, live while its scan callback runs.
-            unsafe { with_any(info.kind, value, server.pool, heat) }?
-        }
+        Plane::Numa => look_scanned(server, key, |value| value.heat())?,
         Plane::Native => Heat {
             counter: server.native.get()?.counter(name.bytes()),
             ..Heat::default()
@@ -387,17 +382,19 @@ pub(super) fn state_of(
     super::state_file::record((db, name.bytes()), &info, heat, info.idle_ms)
 }
 
-/// Where the NUMA string behind a scanned key lies; nothing for any other key.
-pub(super) fn string_address(server: &Server, key: &Key<'_>) -> Option<usize> {
+/// Looks at the NUMA value behind a scanned key; nothing for any other key.
+pub(super) fn look_scanned<R>(
+    server: &Server,
+    key: &Key<'_>,
+    look: impl FnOnce(&dyn Value) -> R,
+) -> Option<R> {
     let kind = match key.kind() {
-        KeyKind::Module(handle) => server.types.kind_of(handle),
-        _ => None,
+        KeyKind::Module(handle) => server.types.kind_of(handle)?,
+        _ => return None,
     };
-    let kind = kind.filter(|kind| *kind == Kind::String)?;
     let value = key.module_value()?;
-    let address = |value: &dyn Value| value.root().block().map(Block::addr);
     // SAFETY: the server's pointer of our type, live while its scan callback runs.
-    unsafe { with_any(kind, value, server.pool, address) }?
+    unsafe { with_any(kind, value, server.pool, look) }
 }
 
 impl Keyspace for Reach<'_> {

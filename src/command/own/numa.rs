@@ -204,6 +204,10 @@ fn status(call: &Call<'_>) -> Done {
             ("compaction", Value::text(works.compactor.state())),
             ("compactions", Value::count(works.compactor.rounds)),
             ("compacted_values", Value::count(works.compactor.moved)),
+            (
+                "compacted_bytes",
+                Value::count(works.compactor.moved_bytes.0),
+            ),
             ("slots", slots(works)),
             (
                 "survey_age_ms",
