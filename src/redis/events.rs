@@ -24,6 +24,7 @@ pub(crate) fn subscribe(ctx: Ctx<'_>) -> bool {
         raw::REDISMODULE_EVENT_REPLICATION_ROLE_CHANGED,
         raw::REDISMODULE_EVENT_FORK_CHILD,
         raw::REDISMODULE_EVENT_MODULE_CHANGE,
+        raw::REDISMODULE_EVENT_SHUTDOWN,
     ];
     events.into_iter().all(|id| ctx.subscribe_server_event(id))
         && ctx.subscribe_keyspace_events(KEYSPACE_CLASSES)
@@ -43,6 +44,9 @@ pub(crate) fn server_event(ctx: Ctx<'_>, id: u64, _subevent: u64) {
                 pulse.forget();
                 pulse.shared = shared;
             });
+        }
+        raw::REDISMODULE_EVENT_SHUTDOWN => {
+            server.works.with(|works| works.finish(ctx, server));
         }
         _ => {
             server.pulse.with(|pulse| pulse.forget());

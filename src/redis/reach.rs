@@ -13,9 +13,10 @@ use super::slices::{Slices, SLICE_BYTES};
 use super::survey::Survey;
 use super::types::with_any;
 use crate::config::{Config, NativeKeys};
-use crate::heat::Clock;
+use crate::heat::{Clock, Heat};
 use crate::ids::{Bytes, DbIndex, NodeId, SlotIndex};
 use crate::machine::os_page;
+use crate::migrate::state::Record;
 use crate::migrate::{
     carry_out, Budget, CursorId, KeyInfo, KeyRef, Keyspace, Kind, Move, MoveStats, Outcome, Plane,
     Report, ScanStep, Usage,
@@ -237,6 +238,16 @@ impl Reach<'_> {
         outcome
     }
 
+    /// Gives a NUMA key the heat that it had.
+    pub(crate) fn warm(&mut self, key: &KeyRef, heat: Heat) {
+        self.at(key, |open| open.set_heat(heat));
+    }
+
+    /// Pins a NUMA key to where it lies.
+    pub(crate) fn pin(&mut self, key: &KeyRef) {
+        self.at(key, |open| open.set_pinned(true));
+    }
+
     /// Goes on with what is under way.
     pub(crate) fn continue_slices(&mut self, left: &mut Budget) {
         while !left.is_exhausted() {
@@ -350,6 +361,25 @@ fn scanned_info(server: &Server, name: Name<'_>, key: &Key<'_>, clock: &Clock) -
     let info = |value: &dyn Value| info_of(value, kind, clock);
     // SAFETY: the server's pointer of our type, live while its scan callback runs.
     unsafe { with_any(kind, value, server.pool, info) }
+}
+
+/// What the state file says of a scanned key, where that is worth a record.
+pub(super) fn state_of(
+    server: &Server,
+    db: DbIndex,
+    name: Name<'_>,
+    key: &Key<'_>,
+    clock: &Clock,
+) -> Option<Record> {
+    let info = scanned_info(server, name, key, clock)?;
+    let heat = match info.plane {
+        Plane::Numa => look_scanned(server, key, |value| value.heat())?,
+        Plane::Native => Heat {
+            counter: server.native.get()?.counter(name.bytes()),
+            ..Heat::default()
+        },
+    };
+    super::state_file::record((db, name.bytes()), &info, heat, info.idle_ms)
 }
 
 /// Looks at the NUMA value behind a scanned key; nothing for any other key.
