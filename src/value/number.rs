@@ -73,7 +73,9 @@ mod tests {
         #[test]
         fn digits_are_those_that_everyone_writes(number: i64, shift in 0_u32..64) {
             let number = number >> shift;
-            prop_assert_eq!(Digits::of(number).text(), number.to_string().as_bytes());
+            let digits = Digits::of(number);
+            let wanted = number.to_string();
+            prop_assert_eq!(digits.text(), wanted.as_bytes());
         }
     }
 
