@@ -118,6 +118,7 @@ fn node_fields(server: &'static Server, out: &mut Vec<Field>) {
         // A string is one block, wherever it lies.
         put("keys", usage.blocks);
         put("fallbacks", usage.fallbacks);
+        put("lost_bytes", server.machine.lost(id).0);
     }
 }
 
