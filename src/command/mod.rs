@@ -132,6 +132,11 @@ impl<'c> Call<'c> {
         self.own_key(index, Mode::Write)
     }
 
+    /// Sends the command as it came to replicas and the AOF.
+    pub(crate) fn replicate_verbatim(&self) {
+        self.ctx.replicate_verbatim(self.args);
+    }
+
     /// Does one of several parts of a change: within the limits, and once another part was done,
     /// beyond them, so that a command is done as a whole or not at all.
     ///

@@ -631,6 +631,9 @@ impl View for Reach<'_> {
             overload_threshold: composite.overload_threshold as f32,
             pressure_threshold: composite.pressure_threshold as f32,
             auto_migrate_enabled: composite.auto_migrate_enabled,
+            balance_threshold: self.config.balance_threshold,
+            auto_rebalance: self.config.auto_rebalance,
+            rebalance_interval_ms: self.config.rebalance_interval_us / 1000,
         }
     }
 }

@@ -24,7 +24,8 @@ use crate::machine::{HomeChoice, HomeTracker, Machine};
 use crate::migrate::{Background, Budget, Keyspace, MoveStats, Pass, Task, Usage};
 use crate::placement::Policy;
 use crate::strategy::{
-    Bar, CompositeLru, Event, NoOp, Pace, Priority, Runner, Strategy, View, INTERVAL_DEFAULT_MS,
+    Balance, Bar, BenefitCost, CompositeLru, Event, NoOp, Pace, Priority, Runner, Strategy, View,
+    INTERVAL_DEFAULT_MS,
 };
 use std::time::Instant;
 
@@ -115,13 +116,16 @@ impl Works {
     }
 
     /// The names of the strategies that are built in.
-    pub(crate) const BUILT_IN: [&'static str; 2] = ["no-op", "composite-lru"];
+    pub(crate) const BUILT_IN: [&'static str; 4] =
+        ["no-op", "composite-lru", "benefit-cost", "balance"];
 
     /// A new strategy of that name.
     pub(crate) fn built_in(name: &str) -> Option<Box<dyn Strategy>> {
         match name {
             "no-op" => Some(Box::new(NoOp::default())),
             "composite-lru" => Some(Box::new(CompositeLru::new())),
+            "benefit-cost" => Some(Box::new(BenefitCost::new())),
+            "balance" => Some(Box::new(Balance::default())),
             _ => None,
         }
     }

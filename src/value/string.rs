@@ -132,6 +132,12 @@ impl NumaString {
         Ok(())
     }
 
+    /// Whether so many bytes have just the room of this string's block.
+    #[must_use]
+    pub fn takes(&self, len: usize) -> bool {
+        fits_well(len, self.0.capacity())
+    }
+
     /// Sets all bytes anew; heat and pin stay. In place where the block fits well and lies on the
     /// first node of `order`, else in a new block.
     ///
@@ -139,7 +145,7 @@ impl NumaString {
     /// [`OutOfMemory`], and the string is what it was.
     pub fn replace(&mut self, bytes: &[u8], order: &[NodeId]) -> Result<(), OutOfMemory> {
         let stays = order.first() == Some(&self.node());
-        if stays && fits_well(bytes.len(), self.0.capacity()) {
+        if stays && self.takes(bytes.len()) {
             self.set_len(bytes.len());
             copy(self.slice_mut(0..bytes.len()), bytes);
             return Ok(());

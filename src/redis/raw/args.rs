@@ -57,6 +57,11 @@ impl<'a> Args<'a> {
         Self { words }
     }
 
+    /// The words as the server lent them.
+    pub(super) fn as_raw(self) -> (*mut *mut raw::RedisModuleString, i32) {
+        (self.words.as_ptr().cast_mut(), self.words.len() as i32)
+    }
+
     /// How many words there are, the command's name included.
     pub(crate) fn len(self) -> usize {
         self.words.len()
