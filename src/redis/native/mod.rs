@@ -29,10 +29,8 @@ mod names;
 mod reads;
 mod settle;
 
-pub(crate) use reads::is_watched;
-
 use super::main_cell::MainCell;
-use super::raw::{Ctx, Key};
+use super::raw::{Ctx, Key, Registered};
 use crate::heat::{Clock, Guess, KeyHasher};
 use crate::ids::{Bytes, NodeId};
 use crate::machine::Machine;
@@ -75,6 +73,8 @@ pub(crate) struct Native {
     hasher: KeyHasher,
     far: MainCell<Far>,
     reads: MainCell<Reads>,
+    /// The filter, while commands are watched.
+    listening: MainCell<Option<Registered>>,
     waiting: MainCell<Vec<Waiting>>,
     /// Whether a far block was freed since the thread's cache was flushed last.
     freed_far: AtomicBool,
@@ -157,6 +157,7 @@ impl Native {
             hasher: KeyHasher::random(),
             far: MainCell::new(Far::default()),
             reads: MainCell::new(reads),
+            listening: MainCell::new(None),
             waiting: MainCell::new(Vec::new()),
             freed_far: AtomicBool::new(false),
             databases: MainCell::new(Databases::default()),
@@ -168,7 +169,8 @@ impl Native {
         made.try_out(ctx)?;
         made.look_around(ctx, 0);
         // Last: what is registered would be called whatever came of the rest.
-        if made.listen(ctx) {
+        made.set_watching(true, false, true);
+        if made.listen_as_due(ctx) {
             Ok(made)
         } else {
             Err("the server takes no command filter".to_owned())
