@@ -3,15 +3,18 @@
 
     make bench-native                    instructions a request (valgrind needed), then times
     WHAT=instructions make bench-native  the first table alone; WHAT=times the second alone
+    WHAT=memory make bench-native        see native_memory.py
     MODE=manage make bench-native        with another numa-native-keys than observe
 
 Instructions are counted by callgrind. Times are of interleaved rounds: without, with, without;
 quoted is the median of the rounds' ratios with the middle half behind it, and beside it the second
-run without against the first: what the machine itself adds. Settings: KEYS, ROUNDS, REQUESTS, COMMANDS, PIPELINES.
+run without against the first: what the machine itself adds. Settings: KEYS, ROUNDS, REQUESTS,
+COMMANDS, PIPELINES.
 """
 
 import os
 
+from native_memory import memory
 from servers import ARGUMENTS, KEYS, CountedServer, Server, in_turns, shown
 
 ROUNDS = int(os.environ.get("ROUNDS", "9"))
@@ -20,6 +23,9 @@ MODE = os.environ.get("MODE", "observe")
 COMMANDS = os.environ.get("COMMANDS", "get set lpush hset zadd").split()
 PIPELINES = [int(word) for word in os.environ.get("PIPELINES", "1 64").split()]
 CALLGRIND_REQUESTS = 80_000
+# A busy server is watched one tick in four, so a count must span many: ticks of 4 ms, by the clock
+# that callgrind leaves.
+TICK_MS = 200
 WATCHING = f"{ARGUMENTS} numa-native-keys {MODE}"
 WORDS = {
     "get": "get s:__rand_int__",
@@ -35,7 +41,7 @@ def run(server, command, requests, pipeline):
 
 
 def counted(arguments, command, pipeline):
-    with CountedServer(arguments=arguments) as server:
+    with CountedServer(arguments=arguments, tick_ms=TICK_MS) as server:
         run(server, "set", 2 * KEYS, 64)
         run(server, command, CALLGRIND_REQUESTS // 2, pipeline)
         total = server.counted(lambda: run(server, command, CALLGRIND_REQUESTS, pipeline))
@@ -73,3 +79,5 @@ if __name__ == "__main__":
         instructions()
     if what in ("both", "times"):
         times()
+    if what == "memory":
+        memory()

@@ -24,7 +24,8 @@ GIB = 1 << 30
 ARGUMENTS = f"numa-simulate 0:{4 * GIB}:80,1:{16 * GIB}:250:cpuless"
 # Callgrind slows a server down some fifty times and its clock not at all: a tick each second there
 # is one in 20 ms here. More would count what belongs to the clock against the requests.
-SLOW_CLOCK = ("--hz", "1"), "tick-interval 1000"
+SLOW_CRON = ("--hz", "1")
+SLOW_TICK_MS = 1000
 
 
 def free_port():
@@ -80,12 +81,11 @@ class Server:
 class CountedServer(Server):
     """A server whose instructions callgrind counts."""
 
-    def __init__(self, more=(), arguments=ARGUMENTS):
-        options, slow = SLOW_CLOCK
-        arguments = None if arguments is None else f"{arguments} {slow}"
+    def __init__(self, more=(), arguments=ARGUMENTS, tick_ms=SLOW_TICK_MS):
+        arguments = None if arguments is None else f"{arguments} tick-interval {tick_ms}"
         self.counts = tempfile.TemporaryDirectory(prefix="bench-")
         wrapper = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={self.counts.name}/out"]
-        super().__init__(wrapper, (*more, *options), arguments)
+        super().__init__(wrapper, (*more, *SLOW_CRON), arguments)
         self.dumps = 0
 
     def __exit__(self, *others):

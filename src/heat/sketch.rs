@@ -16,11 +16,12 @@ use crate::ids::Bytes;
 
 /// Counters of a line.
 const LINE: usize = 64;
-/// Keys for which a line is made: 0.64 bytes a key.
-const KEYS_PER_LINE: u64 = 100;
+/// Keys for which a line is made: 0.89 bytes a key. With 0.64 the hits under Zipf(0.99) were 0.6 to
+/// 0.8 points fewer: what is lost is lost to cold keys that share both counters with lukewarm ones.
+const KEYS_PER_LINE: u64 = 72;
 /// Lines that the smallest sketch has.
 const LINES_MIN: usize = 64;
-/// Lines that one slice of the aging halves.
+/// Lines that one slice of the aging halves, or of the growing copies.
 const SLICE_LINES: usize = 512;
 
 /// See the head of the file.
@@ -29,6 +30,9 @@ pub struct Sketch {
     lines: Vec<[u8; LINE]>,
     /// How far the running halving is; nothing where none runs.
     halving: Option<usize>,
+    /// The lines of a sketch of another size, as far as they are copied, and how many they will
+    /// be; nothing where none is made. No halving runs meanwhile.
+    growing: Option<(Vec<[u8; LINE]>, usize)>,
 }
 
 impl Default for Sketch {
@@ -36,6 +40,7 @@ impl Default for Sketch {
         Self {
             lines: vec![[0; LINE]; LINES_MIN],
             halving: None,
+            growing: None,
         }
     }
 }
@@ -50,22 +55,23 @@ fn line_of(lines: usize, hash: u64) -> usize {
 }
 
 impl Sketch {
-    /// Counts an access; the counter after it. `dice` is any number from [`super::Dice::roll`].
+    /// Counts so many accesses; the counter before them. `dice` is any number from
+    /// [`super::Dice::roll`].
     #[inline]
-    pub fn count(&mut self, hash: u64, dice: u32) -> u8 {
+    pub fn count(&mut self, hash: u64, accesses: u8, dice: u32) -> u8 {
         let at = line_of(self.lines.len(), hash);
         let (one, other) = places(hash);
         let Some(line) = self.lines.get_mut(at) else {
             return 0;
         };
         let low = lower(line, one, other);
-        let next = counter::counted(low, dice);
+        let next = counter::counted_many(low, accesses, dice);
         for place in [one, other] {
             if let Some(counter) = line.get_mut(place) {
                 *counter = (*counter).max(next);
             }
         }
-        next
+        low
     }
 
     /// Raises the counter of a key to what it was before a restart, if it is lower.
@@ -95,8 +101,12 @@ impl Sketch {
         self.halving.get_or_insert(0);
     }
 
-    /// Goes on with the halving.
+    /// Goes on with the halving or the growing.
     pub fn age(&mut self) {
+        if self.growing.is_some() {
+            self.grow();
+            return;
+        }
         let Some(from) = self.halving else { return };
         let slice = self.lines.iter_mut().skip(from).take(SLICE_LINES);
         for counter in slice.flatten() {
@@ -106,9 +116,9 @@ impl Sketch {
         self.halving = (next < self.lines.len()).then_some(next);
     }
 
-    /// Makes room for about so many keys, twice as many or half of them at a time. What was counted
-    /// goes along: the hash chooses a line in proportion, so a new line's keys were all counted in
-    /// one old line.
+    /// Makes room for about so many keys, twice as many or half of them at a time, in slices: to
+    /// copy megabytes at once would hold the server. What was counted goes along, but for what a
+    /// copied line counts until all are.
     pub fn fit(&mut self, keys: u64) {
         let (now, wanted) = (self.lines.len(), lines_for(keys));
         let next = if wanted >= now * 2 {
@@ -118,10 +128,24 @@ impl Sketch {
         } else {
             return;
         };
-        let old = std::mem::take(&mut self.lines);
-        let from = |at: usize| old.get(at * now / next).copied().unwrap_or([0; LINE]);
-        self.lines = (0..next).map(from).collect();
-        self.halving = None;
+        if self.growing.is_none() && self.halving.is_none() {
+            self.growing = Some((Vec::with_capacity(next), next));
+        }
+    }
+
+    /// Copies the next lines: the hash chooses a line in proportion, so a new line's keys were all
+    /// counted in one old line.
+    fn grow(&mut self) {
+        let Some((next, len)) = &mut self.growing else {
+            return;
+        };
+        let (old, until) = (&self.lines, (next.len() + SLICE_LINES).min(*len));
+        let from = |at: usize| old.get(at * old.len() / *len).copied();
+        next.extend((next.len()..until).map(|at| from(at).unwrap_or([0; LINE])));
+        if next.len() == *len {
+            self.lines = std::mem::take(next);
+            self.growing = None;
+        }
     }
 
     /// Forgets everything.
@@ -132,7 +156,8 @@ impl Sketch {
     /// Bytes that it takes.
     #[must_use]
     pub fn bytes(&self) -> Bytes {
-        Bytes::from(self.lines.len() * LINE)
+        let growing = self.growing.as_ref().map_or(0, |(_, len)| *len);
+        Bytes::from((self.lines.len() + growing) * LINE)
     }
 }
 
@@ -198,14 +223,22 @@ mod tests {
         KeyHasher::seeded(5).hash(&number.to_le_bytes())
     }
 
+    /// Makes a sketch fit, in as many slices as that takes.
+    fn fit(sketch: &mut Sketch, keys: u64) {
+        sketch.fit(keys);
+        while sketch.growing.is_some() {
+            sketch.age();
+        }
+    }
+
     #[test]
     fn a_key_that_is_asked_for_often_stands_above_one_that_is_not() {
         let (mut sketch, mut dice) = (Sketch::default(), Dice::new(1));
-        sketch.fit(10_000);
+        fit(&mut sketch, 10_000);
         for turn in 0..20_u64 {
             for key in 0..10_000 {
                 if key < 1_000 || turn == 0 {
-                    sketch.count(hash(key), dice.roll());
+                    sketch.count(hash(key), 1, dice.roll());
                 }
             }
         }
@@ -219,10 +252,10 @@ mod tests {
     #[test]
     fn an_era_halves_every_counter_in_slices() {
         let (mut sketch, mut dice) = (Sketch::default(), Dice::new(1));
-        sketch.fit(200_000);
+        fit(&mut sketch, 200_000);
         for _ in 0..100 {
             (0..1_000).for_each(|key| {
-                sketch.count(hash(key), dice.roll());
+                sketch.count(hash(key), 1, dice.roll());
             });
         }
         let before: Vec<u8> = (0..1_000).map(|key| sketch.get(hash(key))).collect();
@@ -237,13 +270,13 @@ mod tests {
     fn growing_keeps_what_was_counted_and_costs_less_than_a_byte_a_key() {
         let (mut sketch, mut dice) = (Sketch::default(), Dice::new(1));
         (0..2_000).for_each(|_| {
-            sketch.count(hash(7), dice.roll());
+            sketch.count(hash(7), 1, dice.roll());
         });
         let counted = sketch.get(hash(7));
-        sketch.fit(1_000_000);
+        fit(&mut sketch, 1_000_000);
         assert_eq!(sketch.get(hash(7)), counted);
-        assert!(sketch.bytes() <= Bytes(700_000), "{}", sketch.bytes());
-        sketch.fit(10);
+        assert!(sketch.bytes() <= Bytes(900_000), "{}", sketch.bytes());
+        fit(&mut sketch, 10);
         assert!(sketch.bytes() <= Bytes(64 * 64));
     }
 

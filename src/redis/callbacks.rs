@@ -4,7 +4,7 @@
 use super::guard::contained;
 use super::numa_type::{self, NumaType};
 use super::raw::{Args, Ctx, Digest, FilterWords, Io, Name, Report, ERR, OK};
-use super::{events, info, native, plugin, tick, transparent};
+use super::{events, info, plugin, tick, transparent};
 use crate::ids::DbIndex;
 use redis_module::raw;
 use std::ffi::CStr;
@@ -220,9 +220,6 @@ pub(crate) unsafe extern "C" fn keyspace_event(
 /// # Safety
 /// * For the server alone, with the arguments that its API promises.
 pub(crate) unsafe extern "C" fn listen_filter(filter: *mut raw::RedisModuleCommandFilterCtx) {
-    if !native::is_watched() {
-        return;
-    }
     // SAFETY: the server lends the words for this call.
     let words = unsafe { FilterWords::from_raw(filter) };
     contained((), || events::command(words));

@@ -224,6 +224,7 @@ fn far_keys(server: &'static Server) -> u64 {
 fn native_fields(server: &'static Server, out: &mut Vec<Field>) {
     let native = server.native.get();
     let count = |of: fn(&Native) -> u64| native.map_or(0, of);
+    let (near, far) = native.map(Native::accesses).unwrap_or_default();
     let refused = server.native.refused().unwrap_or("none");
     let word = if native.is_some() { "on" } else { "off" };
     out.extend([
@@ -233,7 +234,8 @@ fn native_fields(server: &'static Server, out: &mut Vec<Field>) {
         number("native_far_bytes", count(|native| native.held_in_all().0)),
         number("native_outside_bytes", count(|native| native.outside().0)),
         number("native_pins", count(Native::pins)),
-        number("native_accesses", count(Native::accesses)),
+        number("native_accesses", near + far),
+        number("native_accesses_far", far),
         number("native_unsettled", count(Native::unsettled)),
     ]);
 }

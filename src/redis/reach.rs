@@ -238,10 +238,15 @@ impl Reach<'_> {
         let Some(native) = self.server.native.get().filter(|_| manages) else {
             return Vec::new();
         };
+        let (names, databases) = (native.take_hot(), self.ctx.databases());
+        let names = names.iter();
+        if let [only] = databases[..] {
+            // Whoever takes the key looks at it anyway.
+            return names.map(|name| KeyRef::new(DbIndex(only), name)).collect();
+        }
         let mut hot = Vec::new();
-        let databases = self.ctx.databases();
-        for name in native.take_hot() {
-            let keys = databases.iter().map(|db| KeyRef::new(DbIndex(*db), &name));
+        for name in names {
+            let keys = databases.iter().map(|db| KeyRef::new(DbIndex(*db), name));
             let far = |key: &KeyRef| self.native(key).is_some_and(|info| info.node != self.home);
             hot.extend(keys.filter(far));
         }
@@ -591,6 +596,9 @@ impl View for Reach<'_> {
     }
 
     fn take_hot(&mut self, max: usize) -> Vec<KeyRef> {
+        if max == 0 {
+            return Vec::new();
+        }
         let noticed = self.server.pulse.with(|pulse| pulse.take_noticed(max));
         let mut hot = noticed.unwrap_or_default();
         hot.extend(self.native_hot());
@@ -600,7 +608,10 @@ impl View for Reach<'_> {
 
     fn accesses(&self) -> (u64, u64) {
         let counted = self.server.pulse.with(|pulse| (pulse.near, pulse.far));
-        counted.unwrap_or_default()
+        let (near, far) = counted.unwrap_or_default();
+        let native = self.server.native.get().map(Native::accesses);
+        let (native_near, native_far) = native.unwrap_or_default();
+        (near + native_near, far + native_far)
     }
 
     fn era_ms(&self) -> u64 {

@@ -244,9 +244,10 @@ impl Server {
         ids.map(|id| self.pool.usage(id).live).sum()
     }
 
-    /// How many keys have their heat counted.
-    pub(crate) fn tracked_keys(&self) -> u64 {
-        self.numa_keys() + self.native.get().map_or(0, |native| native.keys())
+    /// For how many keys an era is to last. Accesses of native keys are counted by samples, which
+    /// take twice the time to tell as much.
+    pub(crate) fn keys_of_an_era(&self) -> u64 {
+        self.numa_keys() + self.native.get().map_or(0, |native| 2 * native.keys())
     }
 
     /// Keys of the module's types.

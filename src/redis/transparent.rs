@@ -97,6 +97,15 @@ pub(crate) fn pass(words: FilterWords<'_>) {
     }
 }
 
+/// The name that the client wrote, where the filter may have run before.
+#[inline]
+pub(crate) fn plain(name: &[u8]) -> &[u8] {
+    if ACTIVE.load(Ordering::Relaxed) == 0 {
+        return name;
+    }
+    name.strip_prefix(PREFIX.as_bytes()).unwrap_or(name)
+}
+
 /// SCAN concerns us where it asks for a type.
 fn concerns(words: FilterWords<'_>, name: &[u8]) -> bool {
     let asks_for_type = |at| {

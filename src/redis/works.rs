@@ -13,7 +13,7 @@
 use super::compact::Compactor;
 use super::native::Native;
 use super::plugin;
-use super::raw::{Ctx, LogLevel};
+use super::raw::{thread_cpu_ns, Ctx, LogLevel};
 use super::reach::{Cursors, Reach};
 use super::server::Server;
 use super::slices::Slices;
@@ -217,7 +217,7 @@ impl Works {
         if generation != self.generation {
             return false;
         }
-        let begun = Instant::now();
+        let (begun, begun_cpu_ns) = (Instant::now(), thread_cpu_ns());
         let config = server.config();
         let passed_us = self.last_tick.elapsed().as_micros() as u64;
         self.last_tick = Instant::now();
@@ -228,7 +228,11 @@ impl Works {
             pulse.shared = shared;
         });
         server.pool.drain(DRAIN_MAX);
-        server.native.get().into_iter().for_each(Native::sweep);
+        server
+            .native
+            .get()
+            .into_iter()
+            .for_each(Native::sweep_as_due);
         self.observe_home(ctx, server);
         plugin::sweep(server, self);
         if now_ms >= self.slow_due_ms {
@@ -251,7 +255,9 @@ impl Works {
             }
             Some(_) => Bytes::ZERO,
         };
-        self.pace.spent(begun.elapsed().as_micros() as u64, moved);
+        // In time that the machine gave to others nothing of the server's was used.
+        let used_us = thread_cpu_ns().saturating_sub(begun_cpu_ns) / 1000;
+        self.pace.spent(used_us, moved);
         ctx.start_timer(config.tick_interval_ms, self.generation);
         true
     }
@@ -294,7 +300,7 @@ impl Works {
                 pulse.clock.turn_over();
             }
         });
-        tick_native(server, config, bar);
+        tick_native(ctx, server, config, bar);
         log_events(ctx, config, events);
         self.pace.note_hunger(hungry || compacting);
         budget.bytes - left.bytes
@@ -448,13 +454,14 @@ fn rest(ctx: Ctx<'_>, config: &Config) -> Option<Rest> {
 }
 
 /// Digests what commands have left, and says from which heat on a far key is wanted.
-fn tick_native(server: &'static Server, config: &Config, bar: Option<Bar>) {
+fn tick_native(ctx: Ctx<'_>, server: &'static Server, config: &Config, bar: Option<Bar>) {
     if let Some(native) = server.native.get() {
         let manages = config.native_keys == NativeKeys::Manage;
         let bar = bar.filter(|_| manages);
         let level = bar.map_or(Level::MAX, |bar| bar.level);
         native.tick(server, bar.map(|bar| bar.score), level);
         server.watch_native(config);
+        native.listen_as_due(ctx);
     }
 }
 
@@ -466,7 +473,7 @@ fn slow_looks(ctx: Ctx<'_>, server: &'static Server) {
         native.look_around(ctx, server.numa_keys());
     }
     server.ask_rooms();
-    let keys = server.tracked_keys();
+    let keys = server.keys_of_an_era();
     server.pulse.with(|pulse| pulse.clock.set_keys(keys));
 }
 

@@ -72,6 +72,12 @@ const PRICE_SOME: i32 = 128;
 const PRICE_MUCH: i32 = 208;
 /// Victims left over at which the price falls.
 const VICTIMS_OVER: usize = 8;
+/// Victims known from which on the walk need not hurry for more.
+const VICTIMS_ENOUGH: usize = 512;
+/// Above the high watermark a drain begins once one in this many parts of what lies between the two
+/// is in use there.
+const DRAIN_TOLERANCE: u64 = 8;
+
 /// The strategy of slot 1. See the head of the file.
 #[derive(Debug)]
 pub struct CompositeLru {
@@ -170,6 +176,9 @@ impl CompositeLru {
         if pays && self.price >= PRICE_MUCH {
             return Want::Much;
         }
+        if self.survey.victims.len() >= VICTIMS_ENOUGH && self.survey.is_whole() {
+            return Want::Nothing;
+        }
         // An idle server loses nothing by a faster walk, and its reports are younger for it.
         let unhurried = self.shift.is_idle() || !self.survey.is_whole();
         if self.draining || unhurried || (pays && self.price >= PRICE_SOME) {
@@ -231,7 +240,10 @@ impl CompositeLru {
     /// Above the high watermark, plans the coldest to leave down to the low one.
     fn drain(&mut self, desk: &mut Desk<'_>) {
         let near = desk.near();
-        self.draining |= near.used > near.mark(desk.params.watermark_high);
+        let (high, low) = (desk.params.watermark_high, desk.params.watermark_low);
+        // Room is filled up to the high watermark, by sizes that may be off by a little.
+        let more = Bytes((near.mark(high) - near.mark(low)).0 / DRAIN_TOLERANCE);
+        self.draining |= near.used > (near.mark(high) + more).min(near.limit);
         while self.draining && !desk.is_done() {
             if desk.near().used <= desk.near().mark(desk.params.watermark_low) {
                 self.draining = false;
@@ -454,7 +466,8 @@ impl Strategy for CompositeLru {
     }
 
     fn is_hungry(&self) -> bool {
-        self.want() == Want::Much
+        // What is above the limit takes room from others.
+        self.want() == Want::Much || self.draining
     }
 }
 

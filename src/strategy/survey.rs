@@ -46,6 +46,11 @@ pub(super) struct Survey {
     far_size_log2: i32,
     /// Keys passed for one victim, on average.
     keys_a_victim: f32,
+    /// Bytes of the keys passed since the walk began anew.
+    walked: Bytes,
+    /// What is in use on the nodes and belongs to no key that a walk passes: of native keys the
+    /// names and the table, which lie at home and stay there.
+    fixed: Bytes,
 }
 
 /// How much to look at.
@@ -119,6 +124,8 @@ impl Survey {
             found: Vec::new(),
             far_size_log2: 0,
             keys_a_victim: 1.0,
+            walked: Bytes::ZERO,
+            fixed: Bytes::ZERO,
         }
     }
 
@@ -179,15 +186,23 @@ impl Survey {
             if step.wrapped {
                 wraps += 1;
                 self.census.finish_walk();
+                self.fixed = used_on_all(view) - std::mem::take(&mut self.walked);
             }
             if wraps > wraps_max || (step.scanned == 0 && !step.wrapped) {
                 break;
             }
         }
         // Where all fits, nothing is to be cut off.
-        let share = Some(near_share(view)).filter(|share| *share < 1.0);
+        let share = Some(self.near_share(view)).filter(|share| *share < 1.0);
         self.cut = share.and_then(|share| self.census.cut(share));
         scanned
+    }
+
+    /// The share of all bytes of keys that home may hold.
+    fn near_share(&self, view: &dyn View) -> f64 {
+        let near_most = view.usage(view.home()).mark(view.params().watermark_high) - self.fixed;
+        let all = used_on_all(view) - self.fixed;
+        near_most.0 as f64 / all.0.max(1) as f64
     }
 
     fn wanted(&self, view: &dyn View, margins: Margins) -> Wanted {
@@ -204,6 +219,7 @@ impl Survey {
     fn see(&mut self, key: &KeyRef, info: &KeyInfo, wanted: &Wanted, cooling: &Recent<()>) {
         let density = Density::of(info);
         self.census.note(density, info.bytes);
+        self.walked += info.bytes;
         self.keys_a_victim += 1.0 / VICTIM_MEMORY;
         if info.pinned {
             return;
@@ -224,13 +240,9 @@ impl Survey {
     }
 }
 
-/// The share of all bytes that home may hold.
-fn near_share(view: &dyn View) -> f64 {
-    let near = view.usage(view.home());
-    let near_most = near.mark(view.params().watermark_high);
+fn used_on_all(view: &dyn View) -> Bytes {
     let nodes = view.nodes().into_iter();
-    let used: Bytes = nodes.map(|node| view.usage(node).used).sum();
-    near_most.0 as f64 / used.0.max(1) as f64
+    nodes.map(|node| view.usage(node).used).sum()
 }
 
 /// Keys to pass before the clock is looked at again.

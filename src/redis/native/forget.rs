@@ -4,11 +4,13 @@
 //! the next allocations of their sizes take them: new near values would land far. So the cache is
 //! flushed after a key that may be far is gone, in the event that says so, which comes before the
 //! next command is read. Large values go to the server's own threads, whose caches serve nobody
-//! else. What is freed inside a key that stays, or overwritten, is caught by the next tick: what
-//! took such a block was written just now, and is settled like any other.
+//! else. What is freed inside a key that stays, or overwritten, is caught by one of the next ticks:
+//! what took such a block was written just now, and is settled like any other. While nothing lies
+//! far there is nothing to catch.
 
 use super::Native;
 use crate::ids::{Bytes, NodeId};
+use std::sync::atomic::Ordering;
 
 /// Generic events after which a value that the key had may have been freed.
 const FREEING: [&[u8]; 7] = [
@@ -20,6 +22,9 @@ const FREEING: [&[u8]; 7] = [
     b"restore",
     b"move_to",
 ];
+
+/// Ticks between two sweeps of the cache.
+const TICKS_OF_A_SWEEP: u64 = 4;
 
 impl Native {
     /// A key of that name goes far, or may.
@@ -96,11 +101,26 @@ impl Native {
         }
     }
 
-    /// Gives back what the thread's cache may hold of far blocks: keys by the database are gone, or
-    /// a tick is over in which values were changed in place.
+    /// Gives back what the thread's cache may hold of far blocks: keys by the database are gone.
     pub(crate) fn sweep(&self) {
-        if self.held_in_all() > Bytes::ZERO {
+        if self
+            .arenas
+            .iter()
+            .any(|arena| self.allocated(arena) > Bytes::ZERO)
+        {
             self.jemalloc.flush();
+        }
+    }
+
+    /// The same for values that were changed in place, once in some ticks: what the cache held was
+    /// good for the next hundreds of allocations, and is fetched anew.
+    pub(crate) fn sweep_as_due(&self) {
+        if self
+            .looks
+            .load(Ordering::Relaxed)
+            .is_multiple_of(TICKS_OF_A_SWEEP)
+        {
+            self.sweep();
         }
     }
 }

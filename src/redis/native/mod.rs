@@ -31,10 +31,8 @@ mod pins;
 mod reads;
 mod settle;
 
-pub(crate) use reads::is_watched;
-
 use super::main_cell::MainCell;
-use super::raw::{Ctx, Key};
+use super::raw::{Ctx, Key, Registered};
 use crate::heat::{Clock, Guess, KeyHasher};
 use crate::ids::{Bytes, NodeId};
 use crate::machine::Machine;
@@ -79,6 +77,8 @@ pub(crate) struct Native {
     far: MainCell<Far>,
     reads: MainCell<Reads>,
     pins: MainCell<Pins>,
+    /// The filter, while commands are watched.
+    listening: MainCell<Option<Registered>>,
     waiting: MainCell<Vec<Waiting>>,
     /// Whether a far block was freed since the thread's cache was flushed last.
     freed_far: AtomicBool,
@@ -162,6 +162,7 @@ impl Native {
             far: MainCell::new(Far::default()),
             reads: MainCell::new(reads),
             pins: MainCell::new(Pins::default()),
+            listening: MainCell::new(None),
             waiting: MainCell::new(Vec::new()),
             freed_far: AtomicBool::new(false),
             databases: MainCell::new(Databases::default()),
@@ -173,7 +174,8 @@ impl Native {
         made.try_out(ctx)?;
         made.look_around(ctx, 0);
         // Last: what is registered would be called whatever came of the rest.
-        if made.listen(ctx) {
+        made.set_watching(true, false, true);
+        if made.listen_as_due(ctx) {
             Ok(made)
         } else {
             Err("the server takes no command filter".to_owned())

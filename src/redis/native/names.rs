@@ -3,8 +3,6 @@
 //! Made at load and never grown: a command must not allocate for us. What does not fit is dropped
 //! and counted; whoever empties it decides whether that matters.
 
-/// Bytes of names that one tick takes.
-const BYTES: usize = 1 << 16;
 /// Names longer than this are dropped: their length stands in two bytes.
 const NAME_BYTES_MAX: usize = 1024;
 /// Bytes in front of a name: its length, and what its command is to it.
@@ -13,19 +11,20 @@ const HEAD: usize = 3;
 /// See the head of the file.
 pub(super) struct Names {
     bytes: Vec<u8>,
+    room: usize,
     dropped: u64,
 }
 
-impl Default for Names {
-    fn default() -> Self {
+impl Names {
+    /// Room for so many bytes of names and their heads.
+    pub(super) fn with_room(room: usize) -> Self {
         Self {
-            bytes: Vec::with_capacity(BYTES),
+            bytes: Vec::with_capacity(room),
+            room,
             dropped: 0,
         }
     }
-}
 
-impl Names {
     /// Leaves a name; `fresh` where its value is a new one, whatever was there.
     pub(super) fn leave(&mut self, name: &[u8], fresh: bool) {
         let Some(len) = u16::try_from(name.len())
@@ -41,7 +40,7 @@ impl Names {
     }
 
     fn room(&self) -> usize {
-        BYTES - self.bytes.len()
+        self.room - self.bytes.len()
     }
 
     /// Takes the names out, at most `max`; the rest stays, oldest first.
@@ -81,7 +80,7 @@ mod tests {
 
     #[test]
     fn names_come_out_as_they_went_in() {
-        let mut names = Names::default();
+        let mut names = Names::with_room(1 << 16);
         names.leave(b"one", true);
         names.leave(b"", false);
         names.leave(&[7; 1025], false);
@@ -95,7 +94,7 @@ mod tests {
 
     #[test]
     fn the_buffer_never_grows() {
-        let mut names = Names::default();
+        let mut names = Names::with_room(1 << 16);
         let capacity = names.bytes.capacity();
         (0..10_000).for_each(|_| names.leave(b"a name of some length", false));
         assert_eq!(names.bytes.capacity(), capacity);

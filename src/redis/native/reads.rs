@@ -5,10 +5,12 @@
 //! allocation, no system call. The ring's digest, once in a thousand commands, and the names that
 //! are left for the tick are all that is more.
 //!
-//! Even so the server's own way to a filter costs most of what may be spent. So after the first
-//! commands of a tick only one in eight or so is watched, by dice, and the others cost a load and a
-//! store; the one that is watched stands for those before it. Under a policy that sends new
-//! values elsewhere every command is watched.
+//! Even so the server's own way to a filter, and ours behind it, cost most of what may be spent, and
+//! to let a command pass unwatched costs nearly as much as to watch it. So where commands are many
+//! only one tick in [`ROUND`] is watched, by dice, and what it sees counts as often; in the others
+//! there is no filter. Rejected: to watch the first commands of each tick, which are always those
+//! of the same clients. A server that has little to do is watched all the time, and so is one whose
+//! policy sends new values elsewhere.
 //!
 //! A filter runs before the server has asked for password and rights. Whether the command ran shows
 //! at the next one, in the count of refusals of its row: what was refused is forgotten.
@@ -21,31 +23,18 @@ use crate::ids::Level;
 use crate::redis::callbacks::listen_filter;
 use crate::redis::raw::{Ctx, FilterWords};
 use crate::redis::server::Server;
-use std::sync::atomic::{AtomicU32, Ordering};
+use crate::redis::transparent;
 
 /// Names of hot far keys that one tick takes.
 const HOT_NAMES_MAX: usize = 64;
 
-/// Commands of a tick that are all watched.
-const FULL_PER_TICK: u32 = 32;
-/// Bits of the dice that say how many pass unwatched then: 7.5 on average.
-const GAP_MASK: u32 = 15;
-/// No command is watched, for as long as one may wait for a tick.
-const ALL_PASS: u32 = u32::MAX;
-
-/// How many commands are still to pass unwatched. Only the main thread writes it.
-static GAP: AtomicU32 = AtomicU32::new(0);
-
-/// Whether the next command is to be watched: what most of them cost.
-#[inline]
-pub(crate) fn is_watched() -> bool {
-    let gap = GAP.load(Ordering::Relaxed);
-    if gap == 0 {
-        return true;
-    }
-    GAP.store(gap - 1, Ordering::Relaxed);
-    false
-}
+/// Bytes of their names, and of those of written keys.
+const HOT_BYTES: usize = 1 << 13;
+const WRITTEN_BYTES: usize = 1 << 16;
+/// Ticks of which one is watched.
+const ROUND: u8 = 4;
+/// Commands of a watched tick from which on they are many.
+const MANY: u32 = 128;
 
 /// See the head of the file.
 pub(super) struct Reads {
@@ -58,13 +47,39 @@ pub(super) struct Reads {
     /// Whether what is written is to be settled.
     pub(super) settles: bool,
     era_start: u32,
+    /// Whether commands are watched at all, and each of them.
+    watches: bool,
+    all: bool,
+    rounds: Rounds,
+}
+
+/// Which ticks are watched.
+struct Rounds {
     dice: Dice,
+    /// The running tick of its round, and the one that is watched.
+    tick: u8,
+    watched: u8,
     /// Commands watched since the last tick.
     passed: u32,
-    /// For how many commands the next one that is watched stands.
+    /// For how many commands one that is watched stands.
     weight: u8,
-    /// Whether every command is watched.
-    all: bool,
+}
+
+impl Rounds {
+    /// Whether the tick that begins is watched. `was` says whether the last one was.
+    fn next(&mut self, was: bool, all: bool) -> bool {
+        let passed = std::mem::take(&mut self.passed);
+        if all || (was && passed < MANY) {
+            self.weight = 1;
+            return true;
+        }
+        self.weight = ROUND;
+        self.tick = (self.tick + 1) % ROUND;
+        if self.tick == 0 {
+            self.watched = (self.dice.roll() % u32::from(ROUND)) as u8;
+        }
+        self.tick == self.watched
+    }
 }
 
 impl Reads {
@@ -74,14 +89,19 @@ impl Reads {
             commands: Commands::find()?,
             watch: Watch::default(),
             judged: None,
-            hot: Names::default(),
-            written: Names::default(),
+            hot: Names::with_room(HOT_BYTES),
+            written: Names::with_room(WRITTEN_BYTES),
             settles: false,
             era_start: 0,
-            dice: Dice::new(0),
-            passed: 0,
-            weight: 1,
+            watches: false,
             all: false,
+            rounds: Rounds {
+                dice: Dice::new(0),
+                tick: 0,
+                watched: 0,
+                passed: 0,
+                weight: 1,
+            },
         })
     }
 
@@ -95,36 +115,21 @@ impl Reads {
 
     #[inline]
     fn pass(&mut self, native: &Native, words: FilterWords<'_>) {
-        let known = words.bytes(0).and_then(|name| self.commands.get(name));
+        self.rounds.passed += 1;
+        let name = words.bytes(0).map(transparent::plain);
+        let known = name.and_then(|name| self.commands.get(name));
         let Some(known) = known.copied() else {
             return;
         };
         for at in known.keys(|| words.len()).take(NOTED_MAX) {
             let Some(name) = words.bytes(at) else { break };
-            let hash = native.hasher.hash(name);
-            self.watch.note(hash, self.weight);
-            if self.watch.take_wanted(hash) {
-                self.hot.leave(name, false);
-            }
+            let (hash, weight) = (native.hasher.hash(name), self.rounds.weight);
+            self.watch.note(hash, name, weight);
             if known.writes && self.settles {
                 self.written.leave(name, known.makes);
             }
         }
         self.judged = Some((known, known.rejected()));
-    }
-
-    /// How many commands may pass unwatched now.
-    #[inline]
-    fn next_gap(&mut self) -> u32 {
-        self.passed += 1;
-        let gap = if self.all || self.passed < FULL_PER_TICK {
-            0
-        } else {
-            self.dice.roll() & GAP_MASK
-        };
-        // The next one that is watched stands for those before it, too.
-        self.weight = gap as u8 + 1;
-        gap
     }
 }
 
@@ -145,17 +150,19 @@ impl Native {
                 self.digest(server, reads);
             }
             reads.pass(self, words);
-            GAP.store(reads.next_gap(), Ordering::Relaxed);
         });
     }
 
     #[cold]
     fn digest(&self, server: &Server, reads: &mut Reads) {
-        let watch = &mut reads.watch;
-        let may_be_far = |hash| self.far.with(|far| far.set.contains(hash)) == Some(true);
-        server
-            .pulse
-            .with(|pulse| watch.digest(&mut pulse.clock, &may_be_far));
+        let Reads { watch, hot, .. } = reads;
+        let mut hot = |name: &[u8]| hot.leave(name, false);
+        self.far.with(|far| {
+            let may_be_far = |hash| far.set.contains(hash);
+            server
+                .pulse
+                .with(|pulse| watch.digest(&mut pulse.clock, &may_be_far, &mut hot));
+        });
     }
 
     /// What the plane does in each tick: `bar` and `level` are what a far key must reach.
@@ -178,18 +185,18 @@ impl Native {
     /// Makes room for so many keys.
     pub(crate) fn fit(&self, keys: u64) {
         self.reads.with(|reads| reads.watch.fit(keys));
+        self.far.with(|far| far.set.expect(keys));
     }
 
-    /// Says what is to be watched until the next tick: commands at all, whether what they write is
-    /// to be settled, and whether that holds for each of them.
+    /// Says what is to be watched: commands at all, whether what they write is to be settled, and
+    /// whether that holds for each of them.
     pub(crate) fn set_watching(&self, watches: bool, settles: bool, all: bool) {
         self.reads.with(|reads| {
-            (reads.settles, reads.all, reads.passed) = (settles, all, 0);
+            (reads.watches, reads.settles, reads.all) = (watches, settles, all);
             if !settles {
                 reads.written.clear();
             }
         });
-        GAP.store(if watches { 0 } else { ALL_PASS }, Ordering::Relaxed);
     }
 
     /// Names of far keys that were read and are hot. They are names alone, of any database.
@@ -217,10 +224,10 @@ impl Native {
         self.reads.with(|reads| reads.watch.recall(hash, counter));
     }
 
-    /// Accesses counted so far.
-    pub(crate) fn accesses(&self) -> u64 {
+    /// Accesses counted so far, of near keys and of those that may be far.
+    pub(crate) fn accesses(&self) -> (u64, u64) {
         let accesses = self.reads.with(|reads| reads.watch.accesses());
-        accesses.unwrap_or(0)
+        accesses.unwrap_or_default()
     }
 
     /// Written keys that one tick had no room to remember.
@@ -237,8 +244,72 @@ impl Native {
         });
     }
 
-    /// Starts to watch commands; false where the server refuses.
-    pub(super) fn listen(&self, ctx: Ctx<'_>) -> bool {
-        ctx.register_filter(listen_filter).is_some()
+    /// Watches the commands until the next tick, or does not; whether the server lets it.
+    pub(crate) fn listen_as_due(&self, ctx: Ctx<'_>) -> bool {
+        let done = self.listening.with(|filter| {
+            let due = self
+                .reads
+                .with(|reads| reads.watches && reads.rounds.next(filter.is_some(), reads.all));
+            match (due == Some(true), *filter) {
+                (true, None) => *filter = ctx.register_filter(listen_filter),
+                (false, Some(registered)) => {
+                    ctx.unregister_filter(registered);
+                    *filter = None;
+                }
+                _ => {}
+            }
+            due != Some(true) || filter.is_some()
+        });
+        done.unwrap_or(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rounds() -> Rounds {
+        Rounds {
+            dice: Dice::new(3),
+            tick: 0,
+            watched: 0,
+            passed: 0,
+            weight: 1,
+        }
+    }
+
+    /// How many of so many ticks are watched, where each that is sees so many commands.
+    fn watched(rounds: &mut Rounds, ticks: u32, commands: u32, all: bool) -> u32 {
+        let (mut was, mut count) = (true, 0);
+        for _ in 0..ticks {
+            rounds.passed = if was { commands } else { 0 };
+            was = rounds.next(was, all);
+            count += u32::from(was);
+        }
+        count
+    }
+
+    #[test]
+    fn a_busy_server_is_watched_one_tick_in_a_round_and_each_command_counts_for_them_all() {
+        let mut rounds = rounds();
+        let count = watched(&mut rounds, 4000, MANY, false);
+        assert!(count.abs_diff(4000 / u32::from(ROUND)) <= 1, "{count}");
+        assert_eq!(rounds.weight, ROUND);
+    }
+
+    #[test]
+    fn a_quiet_server_is_watched_all_the_time_and_so_is_one_that_settles() {
+        let mut rounds = rounds();
+        assert_eq!(watched(&mut rounds, 100, MANY - 1, false), 100);
+        assert_eq!(watched(&mut rounds, 100, 10 * MANY, true), 100);
+        assert_eq!(rounds.weight, 1);
+    }
+
+    #[test]
+    fn a_server_that_grew_quiet_is_found_out_within_a_round() {
+        let mut rounds = rounds();
+        watched(&mut rounds, 100, MANY, false);
+        let count = watched(&mut rounds, 100, 0, false);
+        assert!(count >= 100 - 2 * u32::from(ROUND), "{count}");
     }
 }
