@@ -92,6 +92,7 @@ pub(crate) struct Call<'c> {
 
 impl<'c> Call<'c> {
     /// The word at `index`, the command's name being 0.
+    #[inline]
     pub(crate) fn name(&self, index: usize) -> Result<Name<'c>, Fail> {
         self.args.name(index).ok_or(Fail::Arity)
     }
@@ -105,11 +106,13 @@ impl<'c> Call<'c> {
     }
 
     /// Opens a key for the commands of type `V`.
+    #[inline]
     pub(crate) fn open<V: NumaType>(&self, name: Name<'c>, mode: Mode) -> TypedKey<'c, V> {
         TypedKey::open(self.server, self.ctx, name, mode)
     }
 
     /// Opens the key at word `index` for a command that works on a `V` or on nothing.
+    #[inline]
     pub(crate) fn own_key<V: NumaType>(
         &self,
         index: usize,
@@ -154,6 +157,7 @@ impl<'c> Call<'c> {
     }
 
     /// The bytes of the word at `index`.
+    #[inline]
     pub(crate) fn word(&self, index: usize) -> Result<&'c [u8], Fail> {
         self.args.bytes(index).ok_or(Fail::Arity)
     }

@@ -5,6 +5,8 @@
 
 use super::raw::{Ctx, FilterWords, Name};
 use super::server::server;
+use crate::ids::{DbIndex, NodeId};
+use crate::migrate::KeyRef;
 use redis_module::raw;
 
 /// Keyspace events that make a name mean another key.
@@ -54,13 +56,23 @@ pub(crate) fn server_event(ctx: Ctx<'_>, id: u64, _subevent: u64) {
             if let Some(native) = server.native.get() {
                 native.walk_again();
                 native.sweep();
+                let gone = |(key, _): &(KeyRef, NodeId)| native.is_gone(ctx, key);
+                let pins = native.all_pins().into_iter().filter(gone);
+                pins.for_each(|(key, _)| native.unpin(&key));
             }
         }
     }
 }
 
+/// Two databases change places.
+pub(crate) fn swapped(one: DbIndex, other: DbIndex) {
+    if let Some(native) = server().and_then(|server| server.native.get()) {
+        native.swap_pins(one, other);
+    }
+}
+
 /// A keyspace event.
-pub(crate) fn keyspace_event(_ctx: Ctx<'_>, event: &[u8], key: Name<'_>) {
+pub(crate) fn keyspace_event(ctx: Ctx<'_>, event: &[u8], key: Name<'_>) {
     let Some(server) = server() else {
         return;
     };
@@ -69,6 +81,7 @@ pub(crate) fn keyspace_event(_ctx: Ctx<'_>, event: &[u8], key: Name<'_>) {
     }
     if let Some(native) = server.native.get() {
         native.heard(event, key.bytes());
+        native.hear_of_pin(DbIndex(ctx.selected_db()), event, key.bytes());
     }
 }
 

@@ -232,6 +232,7 @@ fn native_fields(server: &'static Server, out: &mut Vec<Field>) {
         number("native_keys", count(Native::keys)),
         number("native_far_bytes", count(|native| native.held_in_all().0)),
         number("native_outside_bytes", count(|native| native.outside().0)),
+        number("native_pins", count(Native::pins)),
         number("native_accesses", count(Native::accesses)),
         number("native_unsettled", count(Native::unsettled)),
     ]);

@@ -31,6 +31,8 @@ use std::time::Instant;
 const CENSUS_SLOT: SlotIndex = SlotIndex::AUTOMATIC;
 /// Empty buckets that a scan may step over for each key it was asked for.
 const EMPTY_BUCKETS_PER_KEY: usize = 8;
+/// Pinned native keys that one tick looks at.
+const PINS_PER_TICK: usize = 16;
 /// Databases a server may have, as far as we look for them.
 const DATABASES_MAX: u32 = 1 << 16;
 
@@ -168,7 +170,46 @@ impl Reach<'_> {
         if node == Some(to) {
             return Outcome::AlreadyThere;
         }
-        self.copy_to(key, to)
+        let outcome = self.copy_to(key, to);
+        let moved = matches!(outcome, Outcome::Moved { .. });
+        if let Some(native) = self.server.native.get().filter(|_| moved) {
+            if native.pin_of(key).is_some() {
+                native.pin(key, to);
+            }
+        }
+        outcome
+    }
+
+    /// Brings some pinned native keys back to their nodes, where they have left them; a pin whose
+    /// key is gone goes too.
+    pub(crate) fn hold_pins(&mut self, budget: &mut Budget) {
+        let Some(native) = self.server.native.get().filter(|native| native.has_pins()) else {
+            return;
+        };
+        let begun = Instant::now();
+        for (key, node) in native.next_pins(PINS_PER_TICK) {
+            match self.native(&key) {
+                None => native.unpin(&key),
+                Some(info) if info.node == node || budget.is_exhausted() => {}
+                Some(_) => {
+                    if let Some(Outcome::Moved { bytes }) = self.move_native_alone(&key, node) {
+                        budget.bytes -= bytes;
+                    }
+                }
+            }
+        }
+        budget.spend_time(begun.elapsed().as_micros() as u64);
+    }
+
+    /// How the move of a pinned native key ends, which is not made.
+    fn pinned_native(&self, key: &KeyRef, to: NodeId) -> Option<Outcome> {
+        self.server.native.get()?.pin_of(key)?;
+        let info = self.native(key)?;
+        Some(if info.node == to {
+            Outcome::AlreadyThere
+        } else {
+            Outcome::Pinned
+        })
     }
 
     /// Settles the native keys written since the last tick, with half of its time at most.
@@ -186,7 +227,9 @@ impl Reach<'_> {
     /// What is known of a native key; nothing where there is none of that name.
     fn native(&self, key: &KeyRef) -> Option<KeyInfo> {
         let native = self.server.native.get()?;
-        native.look(self.ctx, key, &self.clock)
+        let mut info = native.look(self.ctx, key, &self.clock)?;
+        info.pinned |= native.pin_of(key).is_some();
+        Some(info)
     }
 
     /// Hot native keys that lie far, of what commands have left: names, of any database.
@@ -415,7 +458,8 @@ impl Keyspace for Reach<'_> {
     }
 
     fn relocate(&mut self, key: &KeyRef, to: NodeId) -> Outcome {
-        if let Some(outcome) = self.move_native(key, to) {
+        let ended = self.pinned_native(key, to);
+        if let Some(outcome) = ended.or_else(|| self.move_native(key, to)) {
             return outcome;
         }
         let held_back = self.at(key, |open| refusal(&open).or_else(|| stays(&open, to)));
@@ -429,7 +473,9 @@ impl Keyspace for Reach<'_> {
     fn expect(&mut self, moves: &[&Move], budget: &Budget) {
         if let Some(native) = self.server.native.get() {
             let room = |node, bytes| self.server.has_room_for(node, bytes);
-            native.expect(self.ctx, moves, budget.time_us, &room);
+            let free = |next: &&&Move| native.pin_of(&next.key).is_none();
+            let free: Vec<&Move> = moves.iter().filter(free).copied().collect();
+            native.expect(self.ctx, &free, budget.time_us, &room);
         }
     }
 
@@ -447,8 +493,11 @@ impl Keyspace for Reach<'_> {
         let (ctx, server, clock) = (self.ctx, self.server, &self.clock);
         let at = self.cursors.of(id);
         at.walk(ctx, max, &mut |db, name, key| {
-            if let Some(info) = scanned_info(server, name, key, clock) {
-                each(&KeyRef::new(db, name.bytes()), info);
+            if let Some(mut info) = scanned_info(server, name, key, clock) {
+                let key = KeyRef::new(db, name.bytes());
+                let native = server.native.get();
+                info.pinned |= native.is_some_and(|native| native.pin_of(&key).is_some());
+                each(&key, info);
             }
         })
     }

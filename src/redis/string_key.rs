@@ -56,6 +56,10 @@ impl StringKey<'_> {
 
     /// Overwrites a NUMA string, by the value that was made for it if one was.
     fn overwrite(&self, bytes: &[u8], made: Option<NumaString>) -> Result<(), OutOfMemory> {
+        // A value lies on a node that may be used, so what fits stays.
+        if made.is_none() && self.edit_in_place(|value| value.overwrite(bytes)) {
+            return Ok(());
+        }
         let done = self.edit(|value, order| match made {
             Some(mut made) => {
                 made.set_heat(value.heat());

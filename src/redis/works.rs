@@ -269,6 +269,7 @@ impl Works {
         let (mut reach, runner, background) = self.reach(ctx, server, config);
         reach.continue_slices(&mut left);
         reach.settle_native(&mut left);
+        reach.hold_pins(&mut left);
         #[cfg(feature = "restless")]
         {
             let nodes = View::nodes(&reach);

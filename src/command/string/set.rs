@@ -73,6 +73,9 @@ impl<'c> Options<'c> {
 }
 
 pub(in crate::command) fn set(call: &Call<'_>) -> Done {
+    if call.args.len() == 3 {
+        return set_plainly(call);
+    }
     let options = Options::parse(call)?;
     let deadline = match options.deadline {
         Some((unit, word)) => Some(Deadline::parse(unit, word.bytes(), "numa.set")?),
@@ -100,6 +103,16 @@ pub(in crate::command) fn set(call: &Call<'_>) -> Done {
         Some(None) => call.ctx.reply_null(),
         Some(Some(old)) => call.ctx.reply_bulk(&old),
     }
+    Ok(())
+}
+
+/// Without options nothing is read before it is written over.
+fn set_plainly(call: &Call<'_>) -> Done {
+    let key = call.string_key(1, Mode::Write)?;
+    key.put(call.word(2)?, None, false)?;
+    drop(key);
+    call.after_plain_set(3)?;
+    call.ctx.reply_ok();
     Ok(())
 }
 

@@ -26,6 +26,7 @@ impl<'a> Name<'a> {
     }
 
     /// The bytes; none where the server would not say.
+    #[inline]
     pub(crate) fn bytes(self) -> &'a [u8] {
         let mut len = 0;
         match api!(RedisModule_StringPtrLen(self.ptr, &mut len)) {
@@ -63,11 +64,13 @@ impl<'a> Args<'a> {
     }
 
     /// How many words there are, the command's name included.
+    #[inline]
     pub(crate) fn len(self) -> usize {
         self.words.len()
     }
 
     /// The word at `index`, the command's name being 0.
+    #[inline]
     pub(crate) fn name(self, index: usize) -> Option<Name<'a>> {
         // SAFETY: `from_raw` was promised live strings.
         self.words
