@@ -304,14 +304,11 @@ impl Server {
         let Task::Rebalance { threshold, ideal } = task else {
             return false;
         };
-        let used: Bytes = ideal
-            .iter()
-            .map(|(node, _)| self.pool.usage(*node).live)
-            .sum();
+        let used: Bytes = ideal.iter().map(|(node, _)| self.used_on(*node)).sum();
         let weights: u64 = ideal.iter().map(|(_, weight)| u64::from(*weight)).sum();
         ideal.iter().any(|(node, weight)| {
             let percent = u64::from(*weight) * 100 / weights.max(1) + u64::from(*threshold);
-            self.pool.usage(*node).live > used.percent(percent)
+            self.used_on(*node) > used.percent(percent)
         })
     }
 }
