@@ -184,6 +184,9 @@ fn move_fields(works: &Works, out: &mut Vec<Field>) {
         number("compactions", works.compactor.rounds),
         number("compacted_values", works.compactor.moved),
         number("compacted_bytes", works.compactor.moved_bytes.0),
+        number("state_restored_keys", works.state_file.counts().restored),
+        number("state_saves", works.state_file.counts().saves),
+        number("state_failures", works.state_file.counts().failures),
         number("pass_running", works.background.running().is_some().into()),
         number("ticks", holds.ticks),
         number("tick_usec_total", holds.total_us),
@@ -229,6 +232,7 @@ fn native_fields(server: &'static Server, out: &mut Vec<Field>) {
         number("native_keys", count(Native::keys)),
         number("native_far_bytes", count(|native| native.held_in_all().0)),
         number("native_outside_bytes", count(|native| native.outside().0)),
+        number("native_pins", count(Native::pins)),
         number("native_accesses", count(Native::accesses)),
         number("native_unsettled", count(Native::unsettled)),
     ]);

@@ -119,6 +119,23 @@ impl<'c> AnyKey<'c> {
         each_type!(relocate)
     }
 
+    /// Gives the NUMA value another heat, in place: no event, no use. Nothing where there is none.
+    pub(crate) fn set_heat(&self, heat: Heat) -> Option<()> {
+        let kind = self.numa_kind()?;
+        macro_rules! set_heat {
+            ($($type:ty),*) => {
+                match kind {
+                    $(<$type as NumaType>::KIND => {
+                        Held::<$type>::of(self)?.value.as_mut()?.set_heat(heat);
+                        Some(())
+                    })*
+                    _ => None,
+                }
+            };
+        }
+        each_type!(set_heat)
+    }
+
     /// Goes on compacting the NUMA value within its nodes: as [`AnyKey::relocate`].
     pub(crate) fn compact(&self, from: u64, budget: usize) -> Option<Compacted> {
         let kind = self.numa_kind()?;

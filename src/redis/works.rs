@@ -17,6 +17,7 @@ use super::raw::{Ctx, LogLevel};
 use super::reach::{Cursors, Reach};
 use super::server::Server;
 use super::slices::Slices;
+use super::state_file::StateFile;
 use super::survey::Survey;
 use crate::config::{Config, HomeSetting, NativeKeys};
 use crate::ids::{Bytes, Level, NodeId, SlotIndex};
@@ -78,6 +79,7 @@ pub(crate) struct Works {
     pub(crate) holds: Holds,
     pub(crate) rest: Option<Rest>,
     pub(crate) slices: Slices,
+    pub(crate) state_file: StateFile,
     cursors: Cursors,
     pace: Pace,
     tracker: HomeTracker,
@@ -103,6 +105,7 @@ impl Works {
             holds: Holds::default(),
             rest: None,
             slices: Slices::default(),
+            state_file: StateFile::default(),
             cursors: Cursors::default(),
             pace: Pace::new(config),
             tracker: HomeTracker::new(choice, machine.topology(), server_cpus, seen),
@@ -262,9 +265,11 @@ impl Works {
         budget: Budget,
     ) -> Bytes {
         let mut left = budget;
+        self.keep_state(ctx, server, config, &mut left);
         let (mut reach, runner, background) = self.reach(ctx, server, config);
         reach.continue_slices(&mut left);
         reach.settle_native(&mut left);
+        reach.hold_pins(&mut left);
         #[cfg(feature = "restless")]
         {
             let nodes = View::nodes(&reach);
@@ -307,6 +312,28 @@ impl Works {
         let (mut reach, _, background) = self.reach(ctx, server, config);
         step(background, &mut reach, &mut left);
         budget.bytes - left.bytes
+    }
+
+    /// Writes the state file: the server is about to end.
+    pub(crate) fn finish(&mut self, ctx: Ctx<'_>, server: &'static Server) {
+        let clock = server.pulse.with(|pulse| pulse.clock.clone());
+        self.state_file
+            .finish(ctx, server, &clock.unwrap_or_default());
+    }
+
+    /// Goes on with the state file, with a part of what is left.
+    fn keep_state(
+        &mut self,
+        ctx: Ctx<'_>,
+        server: &'static Server,
+        config: &Config,
+        left: &mut Budget,
+    ) {
+        let mut state_file = std::mem::take(&mut self.state_file);
+        let interval_ms = config.state_interval_sec.saturating_mul(1000);
+        let (mut reach, _, _) = self.reach(ctx, server, config);
+        state_file.step(&mut reach, left, interval_ms);
+        self.state_file = state_file;
     }
 
     fn is_releasing(&self) -> bool {
