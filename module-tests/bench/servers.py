@@ -115,7 +115,9 @@ class CountedServer(Server):
 
 def middle(values):
     """The median and the bounds of the middle half."""
-    low, median, high = statistics.quantiles(values, n=4) if len(values) > 1 else values * 3
+    if len(values) == 1:
+        return values * 3
+    low, median, high = statistics.quantiles(values, n=4, method="inclusive")
     return median, low, high
 
 
