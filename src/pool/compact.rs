@@ -47,6 +47,8 @@ fn leavers(live: &[u16], blocks: usize) -> usize {
 impl Owner {
     /// Chooses among the slabs of that bin; how many are to leave.
     pub(super) fn choose(&mut self, node: NodeId, class: SizeClass) -> usize {
+        // The current slab is as likely to be sparse as any.
+        self.retire_current(node, class);
         let Some(head) = self.bin(node, class).map(|bin| bin.partial) else {
             return 0;
         };
