@@ -5,6 +5,7 @@ import re
 
 SECONDS_DEFAULT = 300
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+NOTE = "[note]: "
 STATUS = re.compile(r"^\[(ok|err|exception|skip|ignore|TIMEOUT)\]: ?(.*)$")
 # How a line of the harness's own begins: it ends the text of a failure above it.
 OTHER = re.compile(
@@ -33,6 +34,7 @@ class Result:
     passed: int = 0
     skipped: int = 0
     failures: list = dataclasses.field(default_factory=list)
+    notes: list = dataclasses.field(default_factory=list)  # what the file has to say besides
 
 
 def read_entry(words):
@@ -81,6 +83,8 @@ def read_output(output):
     # What comes after "The End" repeats the failures.
     body = re.split(r"^\s+The End\s*$", COLOUR.sub("", output), flags=re.M)[0]
     for line in body.splitlines():
+        if line.startswith(NOTE):
+            result.notes.append(line.removeprefix(NOTE))
         match = STATUS.match(line)
         if match and match[1] == "ok":
             result.passed += 1

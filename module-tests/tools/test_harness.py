@@ -40,6 +40,10 @@ class Judge(unittest.TestCase):
         result = harness.judge(ENTRY, "[ok]: a\n[skip]: b\n[ignore]: c\n" + END, 0, [])
         self.assertEqual((result.passed, result.skipped), (1, 2))
 
+    def test_a_note_is_kept_and_is_no_test(self):
+        result = harness.judge(ENTRY, "[ok]: a\n[note]: 5 moves\n" + END, 0, [])
+        self.assertEqual((result.passed, result.failures, result.notes), (1, [], ["5 moves"]))
+
     def test_hang_early_end_bad_status_and_no_test_are_failures(self):
         self.assertIn("no end within", failures(GOOD, None)[0])
         self.assertIn("ended early", failures("[ok]: a\n")[0])

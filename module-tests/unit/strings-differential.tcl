@@ -1,34 +1,11 @@
-# Each string command against its NUMA twin: the same random words, the stock command on s:<k>, the
-# twin on n:<k>. Every reply must be the same (an error's text too, but for the command's name), and
-# so must be what lies there after each batch. Between batches the twins are moved from node to node,
-# saved and loaded, and converted to native and back, which must change nothing that a client sees.
-#
-# The words follow from one seed; NUMA_TEST_SEED in the environment sets another.
+# Each string command and each bit command against its NUMA twin; see support/twins.tcl.
 source [file join [file dirname [info script]] .. support numa.tcl]
+source [file join [file dirname [info script]] .. support twins.tcl]
+source [file join [file dirname [info script]] .. support bits.tcl]
 
-set ::diff_seed 20230417
-if {[info exists ::env(NUMA_TEST_SEED)]} {set ::diff_seed $::env(NUMA_TEST_SEED)}
-# Operations in all; each is two commands.
-set ::diff_operations 100000
-# Operations that are under way at once.
-set ::diff_batch 1000
-set ::diff_keys 24
-# How far two TTLs of one operation may lie apart, in ms: the commands of a batch take their time.
-set ::diff_ttl_slack 20000
-
-proc pick {list} {lindex $list [expr {int(rand() * [llength $list])}]}
-proc chance {percent} {expr {rand() * 100 < $percent}}
-proc upto {max} {expr {int(rand() * $max)}}
-
-# A key of the operation; `both` puts s: or n: before it.
-proc any_key {} {return "<key>:[upto $::diff_keys]"}
-
-proc any_bytes {max} {
-    set bytes {}
-    for {set left [upto $max]} {$left > 0} {incr left -1} {
-        append bytes [format %c [upto 256]]
-    }
-    return $bytes
+set ::twins_keys 24
+set ::twins_plain {
+    del unlink persist pexpire exists rename copy renamenx lpush hset touch type
 }
 
 proc any_number {} {
@@ -79,17 +56,8 @@ proc any_deadline {unit} {
     switch $unit {
         ex {return $seconds}
         px {return [expr {$seconds * 1000 + [upto 1000]}]}
-        exat {if {[chance 10]} {return 1}; return [expr {$::diff_now + $seconds}]}
-        pxat {if {[chance 10]} {return 1}; return [expr {($::diff_now + $seconds) * 1000}]}
-    }
-}
-
-# A word in any case: options are read without regard to it.
-proc any_case {word} {
-    switch [upto 3] {
-        0 {return $word}
-        1 {return [string toupper $word]}
-        2 {return [string totitle $word]}
+        exat {if {[chance 10]} {return 1}; return [expr {[clock seconds] + $seconds}]}
+        pxat {if {[chance 10]} {return 1}; return [expr {([clock seconds] + $seconds) * 1000}]}
     }
 }
 
@@ -141,9 +109,8 @@ proc any_lcs {} {
     return $words
 }
 
-# The words of one operation. The command's own words come first: `both` renames the string
-# commands for the twin, and leaves those that serve every type as they are.
 proc any_operation {} {
+    if {[chance 20]} {return [any_bit_operation]}
     set key [any_key]
     set words [switch [upto 30] {
         0 - 1 - 2 {any_set}
@@ -196,22 +163,11 @@ proc any_common {key} {
     }
 }
 
-set ::diff_common {del unlink persist pexpire exists rename copy renamenx lpush hset touch}
-
-# The words for `s` (stock) or `n` (the twin).
-proc both {words side} {
-    set words [string map [list <key>: $side:] $words]
-    set command [string tolower [lindex $words 0]]
-    if {$side eq {n} && $command ni $::diff_common} {
-        set words [lreplace $words 0 0 numa.[lindex $words 0]]
-        if {[chance 20]} {set words [with_node $command $words]}
-    }
-    return $words
-}
-
-# The twin's words with a hint, if it takes one there: it must not change what is answered.
-proc with_node {command words} {
+# The twin is told a node now and then, where it takes one: that must not change what is answered.
+proc twins_hint {words} {
+    if {[chance 80]} {return $words}
     set full {setnx 3 setex 4 psetex 4 getset 3 append 3 setrange 4}
+    set command [string tolower [lindex $words 0]]
     set hint [list [any_case node] [upto 3]]
     if {$command eq {set} && [llength $words] >= 3} {return [linsert $words 3 {*}$hint]}
     if {[dict exists $full $command] && [dict get $full $command] == [llength $words]} {
@@ -220,134 +176,15 @@ proc with_node {command words} {
     return $words
 }
 
-# Bytes that may be anything, for a message.
-proc printable {bytes} {
-    set text {}
-    foreach byte [split [string range $bytes 0 400] {}] {
-        if {[string is print -strict $byte]} {append text $byte} else {
-            append text [format {\x%02x} [scan $byte %c]]
-        }
-    }
-    return $text
-}
-
-# What the client was answered, an error marked as one.
-proc answer {client} {
-    if {[catch {$client read} reply]} {return [list error [string map {numa. {}} $reply]]}
-    return [list reply $reply]
-}
-
-# Runs the operations on both sides; the first difference is a failure.
-proc compare_batch {client operations} {
-    foreach words $operations {
-        $client {*}[both $words s]
-        $client {*}[both $words n]
-    }
-    foreach words $operations {
-        set stock [answer $client]
-        set twin [answer $client]
-        if {$stock ne $twin} {
-            fail "seed $::diff_seed: {[printable [join $words { | }]]}:\
-                stock answered {[printable $stock]}, the twin {[printable $twin]}"
-        }
-    }
-}
-
-proc type_of_twin {stock} {
-    if {$stock eq {string}} {return numa-strg}
-    return $stock
-}
-
-# Compares every key: there or not, type, bytes, length, time to live.
-proc compare_keys {client when} {
-    for {set k 0} {$k < $::diff_keys} {incr k} {
-        foreach side {s n} {
-            foreach command {exists type pttl} {$client $command $side:$k}
-        }
-        foreach command {get strlen} {
-            $client $command s:$k
-            $client numa.$command n:$k
-        }
-    }
-    for {set k 0} {$k < $::diff_keys} {incr k} {
-        lassign [list [$client read] [$client read] [$client read]] exists type pttl
-        lassign [list [$client read] [$client read] [$client read]] twin_exists twin_type twin_pttl
-        assert_equal $exists $twin_exists "$when: exists $k"
-        assert_equal [type_of_twin $type] $twin_type "$when: type of $k"
-        foreach command {get strlen} {
-            set stock [answer $client]
-            set twin [answer $client]
-            if {$stock ne $twin} {fail "$when: $command $k: {$stock} and {$twin}"}
-        }
-        compare_ttl $pttl $twin_pttl "$when: pttl of $k"
-    }
-}
-
-proc compare_ttl {stock twin what} {
-    if {$stock < 0 || $twin < 0} {
-        assert_equal $stock $twin $what
-    } elseif {abs($stock - $twin) > $::diff_ttl_slack} {
-        fail "$what: $stock and $twin"
-    }
-}
-
-# The twins that are NUMA strings now.
-proc twins {} {
-    set found {}
-    for {set k 0} {$k < $::diff_keys} {incr k} {
-        if {[r type n:$k] eq {numa-strg}} {lappend found n:$k}
-    }
-    return $found
-}
-
-proc convert_there_and_back {} {
-    foreach key [twins] {
-        # It may expire in between.
-        if {[catch {r numa convert $key native} reply]} {
-            assert_equal {ERR Key not found} $reply
-            continue
-        }
-        assert_equal {string} [r type $key]
-        assert_equal {OK} [r numa convert $key numa]
-    }
-}
-
-# What happens to the twins between batches.
-proc disturb {batch} {
-    set keys [twins]
-    if {[llength $keys] > 0} {
-        set moved [r numamigrate keys [expr {$batch % 3}] {*}$keys]
-        assert_equal 0 [numa_pair $moved failed]
-    }
-    if {$batch % 10 == 3} {r debug reload}
-    if {$batch % 10 == 7} {convert_there_and_back}
-}
-
 tags {strings slow} {
-    start_numa_server [numa_three_nodes] {overrides {save {}}} {
+    start_numa_server [numa_three_nodes] {overrides {save {} appendonly yes}} {
         test {string commands and their NUMA twins answer the same, whatever comes} {
-            expr {srand($::diff_seed)}
-            set ::diff_now [clock seconds]
-            set client [redis_deferring_client]
-            set batches [expr {$::diff_operations / $::diff_batch}]
-            for {set batch 0} {$batch < $batches} {incr batch} {
-                set operations {}
-                for {set i 0} {$i < $::diff_batch} {incr i} {lappend operations [any_operation]}
-                compare_batch $client $operations
-                compare_keys $client "seed $::diff_seed, batch $batch"
-                disturb $batch
-                compare_keys $client "seed $::diff_seed, batch $batch, moved"
-            }
-            $client close
+            compare_operations numa-strg string {get <key>}
         }
 
         test {and nothing was caught or lost on the way} {
-            assert_equal 0 [numa_info numa_panics_caught]
-            assert_equal 0 [numa_info numa_rdb_rejected]
             assert_morethan [numa_info numa_migrations] 100
-            r flushall
-            numa_wait 5 {[numa_info numa_node0_used_bytes] + [numa_info numa_node1_used_bytes]
-                + [numa_info numa_node2_used_bytes] == 0} {all blocks back after FLUSHALL}
+            assert_all_blocks_back
         }
     }
 }

@@ -103,6 +103,17 @@ pub trait Machine: Send + Sync {
     /// Gives the address space back.
     fn unmap(&self, mapping: Mapping);
 
+    /// Makes a mapping longer: the OS pages of `old`, with their bytes and on their nodes, become
+    /// the beginning of `wider`, which is of the same node, as long at least, and was never written
+    /// to; nothing is copied. The addresses of `old` are gone then.
+    ///
+    /// # Errors
+    /// The old mapping, untouched, where the kernel does not do it; the wider one went back.
+    fn widen(&self, old: Mapping, wider: Mapping) -> Result<Mapping, Mapping> {
+        self.unmap(wider);
+        Err(old)
+    }
+
     /// Reserves `len` bytes of address space for good, preferring `node`, none of it usable before
     /// [`open_space`]: what an allocator that calls us from any thread is given to carve up, since
     /// address space by the piece would need books, and books a lock.
@@ -124,6 +135,12 @@ pub trait Machine: Send + Sync {
     /// What is really to be had on the node now: free bytes of the node, no more than the cgroup
     /// and the cpuset allow this process. System calls and files: at most once a tick.
     fn room(&self, node: NodeId) -> Bytes;
+
+    /// How much less the node holds than at load: memory that was taken offline, all of it where
+    /// the node is gone. Reads a file.
+    fn lost(&self, _node: NodeId) -> Bytes {
+        Bytes::ZERO
+    }
 
     /// The kernel's answer for the OS page of each address; `pages` and `answers` of one length.
     fn residency(&self, pages: &[usize], answers: &mut [Residency]);

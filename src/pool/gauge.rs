@@ -237,6 +237,11 @@ impl NodeGauge {
         self.change(-(bytes as i64), -1);
     }
 
+    /// A block got `bytes` bigger.
+    pub(super) fn grow(&self, bytes: usize) {
+        self.change(bytes as i64, 0);
+    }
+
     /// That block did not come home after all.
     pub(super) fn give_back(&self, bytes: usize) {
         self.change(bytes as i64, 1);

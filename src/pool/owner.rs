@@ -179,7 +179,7 @@ impl Owner {
         self.settle_if_due(node);
     }
 
-    fn settle_if_due(&mut self, node: NodeId) {
+    pub(super) fn settle_if_due(&mut self, node: NodeId) {
         if self.common.gauges.node(node).is_due() {
             self.settle();
         }

@@ -20,7 +20,7 @@ use std::ops::Range;
 use std::ptr::NonNull;
 
 /// Regions start at multiples of a huge page.
-const REGION_ALIGN: Bytes = Bytes::mib(2);
+pub(super) const REGION_ALIGN: Bytes = Bytes::mib(2);
 /// System calls that one [`Owner::trim`] makes to give OS pages back.
 const TRIM_CALLS_MAX: usize = 256;
 /// And the most that it gives back within regions: the kernel takes some milliseconds for it.

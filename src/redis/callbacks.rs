@@ -4,7 +4,8 @@
 use super::guard::contained;
 use super::numa_type::{self, NumaType};
 use super::raw::{Args, Ctx, Digest, FilterWords, Io, Name, Report, ERR, OK};
-use super::{events, info, native, tick, transparent};
+use super::{events, info, native, plugin, tick, transparent};
+use crate::ids::DbIndex;
 use redis_module::raw;
 use std::ffi::CStr;
 use std::os::raw::{c_char, c_int, c_void};
@@ -169,10 +170,28 @@ pub(crate) unsafe extern "C" fn server_event(
     ctx: *mut raw::RedisModuleCtx,
     event: raw::RedisModuleEvent,
     subevent: u64,
-    _data: *mut c_void,
+    data: *mut c_void,
 ) {
     // SAFETY: the server lends the context for this call.
     let ctx = unsafe { Ctx::from_raw(ctx) };
+    if event.id == raw::REDISMODULE_EVENT_MODULE_CHANGE {
+        if subevent == raw::REDISMODULE_SUBEVENT_MODULE_UNLOADED {
+            // SAFETY: this event comes with a `RedisModuleModuleChangeV1`, lent for this call.
+            let change = unsafe { &*data.cast::<raw::RedisModuleModuleChange>() };
+            // SAFETY: the server names the module by a C string.
+            let name = unsafe { CStr::from_ptr(change.module_name) };
+            contained((), || plugin::module_unloaded(name.to_bytes()));
+        }
+        return;
+    }
+    if event.id == raw::REDISMODULE_EVENT_SWAPDB {
+        // SAFETY: this event comes with a `RedisModuleSwapDbInfoV1`, lent for this call.
+        let swap = unsafe { &*data.cast::<raw::RedisModuleSwapDbInfo>() };
+        let db = |number: c_int| DbIndex(number.unsigned_abs());
+        contained((), || {
+            events::swapped(db(swap.dbnum_first), db(swap.dbnum_second));
+        });
+    }
     contained((), || events::server_event(ctx, event.id, subevent));
 }
 

@@ -3,7 +3,7 @@
 use super::guard::panics_caught;
 use super::native::Native;
 use super::process_bytes;
-use super::raw::Report;
+use super::raw::{inside, Report};
 use super::server::{server, Server};
 use super::works::Works;
 use crate::ids::{Bytes, Level, NodeId, SlotIndex};
@@ -58,6 +58,12 @@ pub(crate) fn fields(server: &'static Server) -> Vec<Field> {
         ),
         number("tracking_bytes", server.tracking_bytes()),
         number("pool_faults", server.pool.faults()),
+        number("direct_keys", inside::is_known().into()),
+        number("direct_propagation", inside::propagates().into()),
+        number(
+            "plugin_strategies",
+            server.plugins.with(|plugins| plugins.count()).unwrap_or(0) as u64,
+        ),
         number("panics_caught", panics_caught()),
         number("rdb_rejected", rejected),
     ]);
@@ -104,6 +110,7 @@ fn node_fields(server: &'static Server, out: &mut Vec<Field>) {
         put("free_bytes", server.machine.room(id).0);
         put("limit_bytes", limit.0);
         put("used_bytes", usage.live.0);
+        put("held_bytes", usage.held.0);
         put("mapped_bytes", usage.mapped.0);
         put("native_bytes", server.native_on(id).0);
         put("index_bytes", (whole - usage.mapped).0);
@@ -111,6 +118,7 @@ fn node_fields(server: &'static Server, out: &mut Vec<Field>) {
         // A string is one block, wherever it lies.
         put("keys", usage.blocks);
         put("fallbacks", usage.fallbacks);
+        put("lost_bytes", server.machine.lost(id).0);
     }
 }
 
@@ -175,6 +183,10 @@ fn move_fields(works: &Works, out: &mut Vec<Field>) {
         number("migrations_failed", stats.failed),
         number("compactions", works.compactor.rounds),
         number("compacted_values", works.compactor.moved),
+        number("compacted_bytes", works.compactor.moved_bytes.0),
+        number("state_restored_keys", works.state_file.counts().restored),
+        number("state_saves", works.state_file.counts().saves),
+        number("state_failures", works.state_file.counts().failures),
         number("pass_running", works.background.running().is_some().into()),
         number("ticks", holds.ticks),
         number("tick_usec_total", holds.total_us),
@@ -182,17 +194,18 @@ fn move_fields(works: &Works, out: &mut Vec<Field>) {
         number("hold_usec_max", holds.hold_max_us),
     ]);
     for index in (0..SlotIndex::COUNT).filter_map(SlotIndex::new) {
-        let counts = works
-            .runner
-            .status(index)
-            .map(|status| status.counts)
-            .unwrap_or_default();
+        let status = works.runner.status(index);
+        let stopped = status
+            .as_ref()
+            .is_some_and(|status| status.stopped.is_some());
+        let counts = status.map(|status| status.counts).unwrap_or_default();
         let mut put = |name: &str, value: u64| {
             out.push(number(format!("slot{}_{name}", index.index()), value))
         };
         put("runs", counts.executions);
         put("moves", counts.moves);
         put("failures", counts.failures);
+        put("stopped", stopped.into());
     }
 }
 
@@ -219,6 +232,7 @@ fn native_fields(server: &'static Server, out: &mut Vec<Field>) {
         number("native_keys", count(Native::keys)),
         number("native_far_bytes", count(|native| native.held_in_all().0)),
         number("native_outside_bytes", count(|native| native.outside().0)),
+        number("native_pins", count(Native::pins)),
         number("native_accesses", count(Native::accesses)),
         number("native_unsettled", count(Native::unsettled)),
     ]);

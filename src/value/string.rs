@@ -9,12 +9,15 @@
 //! that much is not to be had, the exact length is tried before the command fails. A string that
 //! was only ever set whole has no slack but its size class's.
 //!
+//! A string of OS pages of its own grows without being copied (`PoolHandle::grow`), where the node
+//! has room and it is to stay there.
+//!
 //! Every change makes the new block before it gives the old one back: a command that runs out of
 //! memory has changed nothing. Recycled blocks hold old bytes, so whatever a gap uncovers is
 //! zeroed here, byte for byte, and never read before it is written.
 
 use super::codec::{BadPayload, Sink, Source};
-use super::contract::{insist, Landing, Step, Value};
+use super::contract::{insist, Compacted, Landing, Step, Value};
 use super::root::Root;
 use crate::heat::Heat;
 use crate::ids::NodeId;
@@ -83,12 +86,14 @@ impl NumaString {
 
     /// The bytes of the user.
     #[must_use]
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         self.0.body().get(..self.len()).unwrap_or(&[])
     }
 
     /// The length in bytes.
     #[must_use]
+    #[inline]
     pub fn len(&self) -> usize {
         self.0.len()
     }
@@ -129,6 +134,26 @@ impl NumaString {
         Ok(())
     }
 
+    /// Whether so many bytes have just the room of this string's block.
+    #[must_use]
+    #[inline]
+    pub fn takes(&self, len: usize) -> bool {
+        fits_well(len, self.0.capacity())
+    }
+
+    /// Sets all bytes anew where the block fits well; false where it does not, and nothing is done.
+    #[inline]
+    pub fn overwrite(&mut self, bytes: &[u8]) -> bool {
+        let fits = self.takes(bytes.len());
+        if fits {
+            if self.len() != bytes.len() {
+                self.set_len(bytes.len());
+            }
+            copy(self.slice_mut(0..bytes.len()), bytes);
+        }
+        fits
+    }
+
     /// Sets all bytes anew; heat and pin stay. In place where the block fits well and lies on the
     /// first node of `order`, else in a new block.
     ///
@@ -136,9 +161,7 @@ impl NumaString {
     /// [`OutOfMemory`], and the string is what it was.
     pub fn replace(&mut self, bytes: &[u8], order: &[NodeId]) -> Result<(), OutOfMemory> {
         let stays = order.first() == Some(&self.node());
-        if stays && fits_well(bytes.len(), self.0.capacity()) {
-            self.set_len(bytes.len());
-            copy(self.slice_mut(0..bytes.len()), bytes);
+        if stays && self.overwrite(bytes) {
             return Ok(());
         }
         let mut other = Self::new(self.0.pool(), order, bytes, self.heat())?;
@@ -157,9 +180,13 @@ impl NumaString {
         Ok(other)
     }
 
-    /// Sees to it that `len` bytes fit, in a new block with room to grow if need be.
+    /// Sees to it that `len` bytes fit, with room to grow, in a new block if need be.
     fn make_room(&mut self, len: usize, order: &[NodeId]) -> Result<(), OutOfMemory> {
         if len <= self.0.capacity() {
+            return Ok(());
+        }
+        let stays = order.first() == Some(&self.node());
+        if stays && (self.0.grow(grown(len)) || self.0.grow(len)) {
             return Ok(());
         }
         let old = self.len();
@@ -214,6 +241,17 @@ impl Value for NumaString {
         })
     }
 
+    fn compact(&mut self, _from: u64, _budget: usize) -> Compacted {
+        let mut bytes = 0;
+        if self.0.is_leaving() {
+            if let Ok(other) = self.relocated(self.node()) {
+                *self = other;
+                bytes = self.memory();
+            }
+        }
+        Compacted::whole(bytes)
+    }
+
     fn visit_blocks(&self, visit: &mut dyn FnMut(&Block) -> bool) {
         if let Some(block) = self.0.block() {
             visit(block);
@@ -255,6 +293,8 @@ impl Value for NumaString {
 /// Copies bytes into a slice of the same length.
 fn copy(to: &mut [u8], from: &[u8]) {
     debug_assert_eq!(to.len(), from.len(), "a copy fits exactly");
+    #[cfg(test)]
+    tests::count_copied(from.len());
     if to.len() == from.len() {
         to.copy_from_slice(from);
     }

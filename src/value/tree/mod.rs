@@ -24,12 +24,13 @@
 //! Rejected: links from leaf to leaf, which would have to be kept right when blocks move, and save
 //! one way down in a hundred items.
 
+mod close_up;
 pub(super) mod inner;
 mod shrink;
 
 use super::big::Moved;
 use super::blocks::{Link, Reader, Writer};
-use crate::ids::NodeId;
+use super::goal::Goal;
 use crate::pool::OutOfMemory;
 pub(super) use inner::First;
 use inner::{Child, Stop};
@@ -59,6 +60,8 @@ pub(super) trait Leaf {
     fn middle(leaf: &[u8]) -> usize;
     /// Appends the items of a range of another leaf.
     fn append(to: &mut [u8], from: &[u8], range: Range<usize>);
+    /// How many of the first items of another leaf it has room for.
+    fn fitting(leaf: &[u8], other: &[u8]) -> usize;
     /// How full it is, of 8.
     fn eighths(leaf: &[u8]) -> usize;
     /// What comes first in it.
@@ -121,21 +124,35 @@ impl Tree {
 
     /// Where item number `rank` of `len` lies; behind the last one it is the end of the last leaf.
     pub(super) fn place(self, reader: Reader<'_>, rank: u64, len: u64) -> Place {
-        let (path, leaf, at) = self.way(reader, rank, len);
-        debug_assert_eq!(path.len, self.height as usize);
-        Place { leaf, at }
+        self.descend(reader, rank, len, |_, _| {})
     }
 
-    fn way(self, reader: Reader<'_>, rank: u64, len: u64) -> (Path, Link, usize) {
-        let (mut path, mut node, mut rank, mut total) = (Path::new(), self.root, rank, len);
+    /// Goes down to item number `rank` of `len`, and tells of each node and the child taken in it.
+    #[inline]
+    fn descend(
+        self,
+        reader: Reader<'_>,
+        rank: u64,
+        len: u64,
+        mut tell: impl FnMut(Link, usize),
+    ) -> Place {
+        let (mut node, mut rank, mut total) = (self.root, rank, len);
         for _ in 0..self.height {
             let bytes = reader.bytes(node);
             let stop = inner::child_of(bytes, rank, total);
-            path.push(node, stop.index);
+            tell(node, stop.index);
             node = inner::child(bytes, stop.index).link;
             (rank, total) = (stop.rank, stop.total);
         }
-        (path, node, rank as usize)
+        let at = rank as usize;
+        Place { leaf: node, at }
+    }
+
+    #[inline]
+    fn way(self, reader: Reader<'_>, rank: u64, len: u64) -> (Path, Link, usize) {
+        let mut path = Path::new();
+        let place = self.descend(reader, rank, len, |node, child| path.push(node, child));
+        (path, place.leaf, place.at)
     }
 
     /// Inserts an item as number `rank`; there are `len` of them.
@@ -201,8 +218,8 @@ impl Tree {
         refresh::<L>(writer, path, leaf, 0);
     }
 
-    /// Moves the nodes on the way to item number `rank` to the writer's node; the leaf's place,
-    /// and what was moved.
+    /// Makes the nodes on the way to item number `rank` anew, where the goal wants that; the leaf's
+    /// place, and what was moved.
     ///
     /// # Errors
     /// [`OutOfMemory`]: the tree is whole, and what was moved is moved.
@@ -210,13 +227,14 @@ impl Tree {
         &mut self,
         writer: &mut Writer<'_>,
         (rank, len): (u64, u64),
-        to: NodeId,
+        goal: Goal,
     ) -> Result<(Place, Moved), OutOfMemory> {
         let (mut above, mut node, mut rank, mut total) = (None, self.root, rank, len);
         let mut moved = Moved::default();
         for height in (0..=self.height).rev() {
-            if node.node() != to {
-                node = writer.moved(node)?;
+            moved.add(Moved::look(goal));
+            if let Some(to) = writer.target(node, goal) {
+                node = writer.moved(node, to)?;
                 moved.add(Moved::block(writer.reader().size(node)));
                 match above {
                     None => self.root = node,
