@@ -29,14 +29,16 @@ impl Owner {
         self.bins.get(usize::from(tag))
     }
 
-    /// Gives the window of a bin a free block: from another word of its slab, another slab, or a
+    /// Gives the window of a bin a free block: from another group of its slab, another slab, or a
     /// new one.
     pub(super) fn refill(&mut self, node: NodeId, class: SizeClass) -> Option<()> {
         if self.refill_from_slabs(node, class).is_some() {
             return Some(());
         }
-        let more = self.empty_queue() || self.recall(node, class);
-        if more && self.has_free(node, class) {
+        if self.empty_queue() && self.has_free(node, class) {
+            return Some(());
+        }
+        if self.recall(node, class) && self.has_free(node, class) {
             return Some(());
         }
         let next = self.new_slab(node, class)?;
@@ -50,37 +52,54 @@ impl Owner {
     }
 
     fn refill_from_slabs(&mut self, node: NodeId, class: SizeClass) -> Option<()> {
-        let bin = self.bin(node, class)?;
-        let (current, partial) = (bin.current, bin.partial);
-        if let Some(word) = self.free_word(current) {
-            return self.aim(current, word);
+        let sources = |books: &Self| {
+            let bin = books.bin(node, class);
+            bin.map(|bin| [bin.current, bin.partial])
+        };
+        if sources(self)?.iter().any(|id| self.queue.waits_for(*id)) {
+            // What comes back of them may be free already: see `queue.rs`.
+            self.empty_queue();
         }
-        let word = self.free_word(partial)?;
-        self.adopt(partial, word)
+        let [current, partial] = sources(self)?;
+        if let Some(group) = self.free_group(current) {
+            return self.aim(current, group);
+        }
+        let group = self.free_group(partial)?;
+        self.adopt(partial, group)
     }
 
-    fn free_word(&self, id: u32) -> Option<usize> {
-        self.slabs.get(id)?.first_word(&self.spills)
+    pub(super) fn free_group(&self, id: u32) -> Option<usize> {
+        self.slabs.get(id)?.first_group(&self.spills)
     }
 
-    /// Lays the window over that word of its current slab.
-    pub(super) fn aim(&mut self, id: u32, word: usize) -> Option<()> {
+    /// Lays the window over that group of its current slab.
+    pub(super) fn aim(&mut self, id: u32, group: usize) -> Option<()> {
         let slab = self.slabs.get_mut(id)?;
         let bin = self.bins.get_mut(usize::from(slab.tag))?;
         bin.close(slab, &mut self.spills);
-        bin.open(slab, word, &mut self.spills);
+        bin.open(slab, group, &mut self.spills);
         Some(())
     }
 
-    /// Makes a slab the current one of its bin, with the window over that word.
-    pub(super) fn adopt(&mut self, id: u32, word: usize) -> Option<()> {
+    /// Makes a slab the current one of its bin, with the window over that group.
+    pub(super) fn adopt(&mut self, id: u32, group: usize) -> Option<()> {
         let tag = usize::from(self.slabs.get(id)?.tag);
         self.settle_slab(id);
         self.unlink(id);
         self.retire(self.bins.get(tag)?.current);
         self.bins.get_mut(tag)?.current = id;
         self.slabs.get_mut(id)?.place = Place::Current;
-        self.aim(id, word)
+        self.aim(id, group)
+    }
+
+    /// The current slab of a bin gives its place up.
+    pub(super) fn retire_current(&mut self, node: NodeId, class: SizeClass) {
+        let current = self.bin(node, class).map_or(NO_SLAB, |bin| bin.current);
+        self.retire(current);
+        let tag = Piece::tag_of(class.as_byte(), node.as_byte());
+        if let Some(bin) = self.bins.get_mut(usize::from(tag)) {
+            bin.current = NO_SLAB;
+        }
     }
 
     /// The current slab gives its place up.
@@ -94,7 +113,7 @@ impl Owner {
         }
     }
 
-    /// Gives the word that a slab has lent back to it, if it is its bin's current one.
+    /// Gives the group that a slab has lent back to it, if it is its bin's current one.
     fn close_window(&mut self, id: u32) {
         let Some(slab) = self.slabs.get_mut(id) else {
             return;
@@ -114,8 +133,8 @@ impl Owner {
             if bin.current == id {
                 bin.current = NO_SLAB;
             }
-            if bin.last == id {
-                bin.last = NO_SLAB;
+            if bin.again == id {
+                bin.again = NO_SLAB;
             }
         }
     }

@@ -3,8 +3,9 @@
 //! Redis evicts until its `used_memory` falls, so each change of live bytes must show there. Each
 //! single one would cost more than the allocation, so each node's gauge (`gauge.rs`) counts on
 //! between two marks around what was last told; who meets a mark leaves the fast path and settles:
-//! the server is never further off than [`BATCH_MAX`], all nodes together. The same mark stands for
-//! the node's limit, so that the fast path asks one question for both. Invariant:
+//! the server is never further off than [`BATCH_MAX`], all nodes together, and twice that where
+//! nodes are at their limit. The upper mark stands for the limit too, so that the fast path asks
+//! one question for both. Invariant:
 //!
 //! > `told = sum of settled + bytes that other threads freed and that came home`
 //!
@@ -20,7 +21,7 @@ pub trait Meter: Send + Sync {
     fn charge(&self, delta: i64);
 }
 
-/// The most bytes that the account may be off, either way.
+/// The most bytes that the account may be off, either way; twice that below a limit.
 pub(super) const BATCH_MAX: u64 = 4096;
 
 /// What the owner thread has told the meter.

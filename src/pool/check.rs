@@ -1,16 +1,15 @@
 //! Verifies the invariants that the other files state, all of them, from the books alone.
 
 use super::address::Tenant;
-use super::charge::BATCH_MAX;
 use super::class::{SizeClass, UNIT};
 use super::large::{Large, Run};
 use super::loose::parts;
 use super::owner::Owner;
 use super::region::Region;
-use super::slab::{Place, Slab, NO_SLAB};
+use super::slab::{Place, Slab, GROUP, NO_SLAB};
 use super::window::Bin;
 use crate::ids::NodeId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Sums over everything that lies on one node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -212,14 +211,16 @@ impl Owner {
         Ok((usize::from(current.is_some()), partial + leaving))
     }
 
-    /// A window lies over a word that its current slab has lent, and over no free block else.
+    /// A window lies over words that its current slab has lent, and over no free block else.
     fn check_window(&self, bin: &Bin, current: Option<&Slab>) -> Result<(), String> {
-        let Some(word) = bin.lent() else {
+        bin.check()?;
+        let Some(group) = bin.lent() else {
             return ensure(bin.free() == 0, || "free blocks without a window".into());
         };
         let slab = current.ok_or("a window without a slab")?;
-        ensure(slab.word(word, &self.spills) == Some(0), || {
-            format!("slab {:?}: word {word} is lent and not 0", slab.base)
+        let lent = slab.group(group, &self.spills);
+        ensure(lent == Some(&[0; GROUP]), || {
+            format!("slab {:?}: group {group} is lent and not 0", slab.base)
         })?;
         ensure(bin.free() <= slab.live(), || {
             format!("slab {:?}: more is free in the window than lent", slab.base)
@@ -233,27 +234,29 @@ impl Owner {
         slab.live() - window - usize::from(slab.loose)
     }
 
-    /// The marked slabs are those with a block in their bin's stack, which is live in the record.
+    /// The loose blocks of each slab are in its bin's stack, once, and their bits are set.
     fn check_loose(&self) -> Result<(), String> {
-        let marked = self.live_slabs().filter(|(_, slab)| slab.loose).count();
-        let kept: usize = self.bins.iter().map(|bin| usize::from(bin.loose)).sum();
-        ensure(marked == kept, || {
-            format!("{marked} slabs marked, {kept} loose blocks")
-        })?;
+        let mut counts = BTreeMap::<u32, u8>::new();
         for (tag, bin) in self.bins.iter().enumerate() {
+            let mut seen = BTreeSet::new();
             for &word in self.loose.of(tag, bin.loose.into()) {
                 let (id, block) = parts(word);
-                let slab = self
-                    .slabs
-                    .get(id)
-                    .filter(|slab| usize::from(slab.tag) == tag);
+                let slab = self.slabs.get(id);
+                let slab = slab.filter(|slab| usize::from(slab.tag) == tag);
                 let bits = slab.and_then(|slab| slab.word(block / 64, &self.spills));
-                let right = slab.is_some_and(|slab| slab.loose && bin.current != id)
-                    && bits.is_some_and(|bits| bits & (1 << (block % 64)) == 0);
-                ensure(right, || format!("block {block} of slab {id} is not loose"))?;
+                let free = bits.is_some_and(|bits| bits & (1 << (block % 64)) != 0);
+                ensure(free && seen.insert(word), || {
+                    format!("block {block} of slab {id} is not loose")
+                })?;
+                *counts.entry(id).or_default() += 1;
             }
         }
-        Ok(())
+        self.live_slabs().try_for_each(|(id, slab)| {
+            let found = counts.remove(&id).unwrap_or_default();
+            ensure(found == slab.loose, || {
+                format!("slab {id}: {found} loose blocks, {} counted", slab.loose)
+            })
+        })
     }
 
     fn walk(
@@ -313,8 +316,8 @@ impl Owner {
     fn check_sums(&self, node: NodeId) -> Result<(), String> {
         let gauge = self.common.gauges.node(node);
         let said = Sums {
-            owned: gauge.owned.get(),
-            blocks: gauge.taken.get() - gauge.given.get(),
+            owned: gauge.owned(),
+            blocks: gauge.blocks(),
             held: gauge.held.get(),
             mapped: gauge.mapped.get(),
         };
@@ -349,9 +352,10 @@ impl Owner {
         for node in (0..self.nodes.len()).filter_map(NodeId::new) {
             let gauge = self.common.gauges.node(node);
             due = due.wrapping_add(gauge.settled.get());
-            ensure(gauge.unsettled().unsigned_abs() < BATCH_MAX, || {
-                format!("node {node}: {} bytes not settled", gauge.unsettled())
-            })?;
+            ensure(
+                gauge.unsettled().unsigned_abs() <= gauge.unsettled_max(),
+                || format!("node {node}: {} bytes not settled", gauge.unsettled()),
+            )?;
         }
         let told = self.charge.told();
         ensure(due as i64 == told, || format!("{told} told, {due} due"))

@@ -53,6 +53,8 @@ impl Owner {
     }
 
     fn try_to_choose(&mut self, node: NodeId, class: SizeClass) -> Result<usize, OutOfMemory> {
+        // The current slab is as likely to be sparse as any.
+        self.retire_current(node, class);
         let Some(head) = self.bin(node, class).map(|bin| bin.partial) else {
             return Ok(0);
         };

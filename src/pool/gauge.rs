@@ -10,8 +10,22 @@
 //! Exact for the owner thread and for everyone while nothing moves; a reader on another thread may
 //! see one operation half done.
 //!
+//! On the fast path a block costs one addition, which counts its bytes, counts the block, and asks
+//! whether somebody must be told (`charge.rs`) or the node is at its limit:
+//!
+//! ```text
+//!   word  | room: bytes to the upper mark | live blocks, from 2^32 on |  anchor - room = owned
+//!           carry or borrow: a mark is met
+//! ```
+//!
+//! A block goes out by `- (its bytes << shift) + 1` and comes home by the reverse, see [`Toll`].
+//! Room has as many values as there are bytes between the marks, so that leaving them either way
+//! is what a processor calls a carry.
+//!
 //! Rejected: one shared counter. Its atomic addition costs as much as the rest of an allocation.
+//! Bytes, blocks and two marks as words of their own: twice the instructions.
 
+use super::charge::BATCH_MAX;
 use crate::ids::{Bytes, NodeId};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -45,19 +59,22 @@ impl Solo {
     }
 }
 
+/// Live blocks are counted from here, so that a word is never 0 nor all ones.
+const BLOCKS_ZERO: u64 = 1 << 32;
+
+/// What a block of one size adds to a node's word as it comes home, and takes off as it goes out.
+#[derive(Clone, Copy)]
+pub(super) struct Toll(u64);
+
 /// What the owner thread counts of one node.
 #[repr(C, align(128))]
 pub(super) struct NodeGauge {
-    /// Bytes of blocks that have not come home.
-    pub(super) owned: Solo,
-    /// The fast path takes `owned` no higher than this: the limit, or where it must be told.
-    high: Solo,
-    /// The fast path takes `owned` no lower than this.
-    low: Solo,
+    /// See the head of the file.
+    word: Solo,
     /// Blocks given out, ever.
-    pub(super) taken: Solo,
-    /// Blocks come home, ever.
-    pub(super) given: Solo,
+    taken: Solo,
+    /// `owned` if there were no room.
+    anchor: Solo,
     /// What the meter was told of `owned`.
     pub(super) settled: Solo,
     /// No more live bytes than this.
@@ -70,6 +87,8 @@ pub(super) struct NodeGauge {
     pub(super) mapped: Solo,
     /// `taken` when the statistics were reset.
     taken_at_reset: Solo,
+    /// How far `owned` may be from `settled` before the meter is told: a power of two.
+    batch: u64,
 }
 
 /// What other threads freed of one node.
@@ -110,78 +129,152 @@ pub(super) struct Gauges {
 }
 
 impl NodeGauge {
-    const fn new() -> Self {
+    const fn new(batch: u64) -> Self {
         Self {
-            owned: Solo::new(0),
-            high: Solo::new(0),
-            low: Solo::new(0),
-            settled: Solo::new(0),
+            word: Solo::new(BLOCKS_ZERO),
             taken: Solo::new(0),
-            given: Solo::new(0),
+            anchor: Solo::new(0),
+            settled: Solo::new(0),
             limit: Solo::new(u64::MAX),
             fallbacks: Solo::new(0),
             held: Solo::new(0),
             mapped: Solo::new(0),
             taken_at_reset: Solo::new(0),
+            batch,
         }
     }
 
-    /// A block of `bytes` goes out, unless a mark is met: then nothing has changed.
+    /// Where room begins in the word: it has as many values as twice the batch.
+    const fn shift(&self) -> u32 {
+        u64::BITS - (2 * self.batch).ilog2()
+    }
+
+    /// What a block of `bytes` costs; a block bigger than the marks are apart always meets one.
+    pub(super) const fn toll(&self, bytes: usize) -> Toll {
+        if bytes as u64 >= 2 * self.batch {
+            return Toll(u64::MAX);
+        }
+        Toll(((bytes as u64) << self.shift()).wrapping_sub(1))
+    }
+
+    /// A block goes out, unless a mark is met: then nothing has changed.
     #[inline]
-    pub(super) fn take_within(&self, bytes: usize) -> bool {
-        let after = self.owned.get().wrapping_add(bytes as u64);
-        let within = after <= self.high.get();
-        if within {
-            self.owned.set(after);
+    pub(super) fn take_within(&self, toll: Toll) -> bool {
+        let (after, met) = self.word.get().overflowing_sub(toll.0);
+        if !met {
+            self.word.set(after);
             self.taken.add(1);
         }
-        within
+        !met
     }
 
-    /// Whether a block of `bytes` may come home without meeting a mark.
+    /// A block comes home, unless a mark is met: then nothing has changed.
     #[inline]
-    pub(super) fn gives_within(&self, bytes: usize) -> bool {
-        self.owned.get().wrapping_sub(bytes as u64) >= self.low.get()
+    pub(super) fn give_within(&self, toll: Toll) -> bool {
+        let (after, met) = self.word.get().overflowing_add(toll.0);
+        if !met {
+            self.word.set(after);
+        }
+        !met
+    }
+
+    /// Bytes of blocks that have not come home; below zero, wrapped around, while the last of them
+    /// waits to be found freed twice.
+    pub(super) fn owned(&self) -> u64 {
+        let room = self.word.get() >> self.shift();
+        self.anchor.get().wrapping_sub(room)
+    }
+
+    /// Blocks that have not come home; below zero as above.
+    pub(super) fn blocks(&self) -> u64 {
+        let counted = self.word.get() & ((1 << self.shift()) - 1);
+        counted.wrapping_sub(BLOCKS_ZERO)
+    }
+
+    /// Blocks given out, ever.
+    fn taken(&self) -> u64 {
+        self.taken.get()
     }
 
     /// What the meter does not know yet.
     pub(super) fn unsettled(&self) -> i64 {
-        self.owned.get().wrapping_sub(self.settled.get()) as i64
+        self.owned().wrapping_sub(self.settled.get()) as i64
     }
 
-    /// The meter knows `delta` more of `owned`; sets the marks `batch` around what it knows.
-    pub(super) fn settle(&self, delta: i64, batch: u64) {
+    /// Whether the meter must be told: at a node's limit of every byte, since the marks around what
+    /// it knows are fitted in below the limit there.
+    pub(super) fn is_due(&self) -> bool {
+        let unsettled = self.unsettled();
+        let at_limit = self.settled.get().saturating_add(self.batch) > self.limit.get();
+        unsettled.unsigned_abs() >= self.batch || at_limit && unsettled != 0
+    }
+
+    /// The most that the account of this node may be off.
+    pub(super) const fn unsettled_max(&self) -> u64 {
+        2 * self.batch
+    }
+
+    /// The meter knows `delta` more of `owned`.
+    pub(super) fn settle(&self, delta: i64) {
         self.settled.add(delta as u64);
-        let settled = self.settled.get();
-        self.low.set(settled.saturating_sub(batch - 1));
-        self.high
-            .set(settled.saturating_add(batch - 1).min(self.limit.get()));
+        self.change(0, 0);
+    }
+
+    /// From now on no more live bytes than this.
+    pub(super) fn set_limit(&self, limit: Bytes) {
+        self.limit.set(limit.0);
+        self.change(0, 0);
     }
 
     /// A block of `bytes` goes out.
-    #[inline]
     pub(super) fn take(&self, bytes: usize) {
-        self.owned.add(bytes as u64);
+        self.change(bytes as i64, 1);
         self.taken.add(1);
     }
 
     /// A block of `bytes` came home.
-    #[inline]
     pub(super) fn give(&self, bytes: usize) {
-        self.owned.sub(bytes as u64);
-        self.given.add(1);
+        self.change(-(bytes as i64), -1);
+    }
+
+    /// A block got `bytes` bigger.
+    pub(super) fn grow(&self, bytes: usize) {
+        self.change(bytes as i64, 0);
     }
 
     /// That block did not come home after all.
     pub(super) fn give_back(&self, bytes: usize) {
-        self.owned.add(bytes as u64);
-        self.given.sub(1);
+        self.change(bytes as i64, 1);
     }
 
     /// Whether `bytes` more stay within the limit.
     #[inline]
     pub(super) fn allows(&self, bytes: usize) -> bool {
-        self.owned.get().saturating_add(bytes as u64) <= self.limit.get()
+        not_negative(self.owned()).saturating_add(bytes as u64) <= self.limit.get()
+    }
+
+    /// Changes what is counted, and sets the marks around what the meter knows: the upper one is
+    /// the limit where that is lower.
+    fn change(&self, bytes: i64, blocks: i64) {
+        let owned = self.owned().wrapping_add_signed(bytes);
+        let blocks = self.blocks().wrapping_add_signed(blocks);
+        let high = self.settled.get().saturating_add(self.batch);
+        let high = high.min(self.limit.get());
+        let room = high
+            .saturating_sub(not_negative(owned))
+            .min(2 * self.batch - 1);
+        self.anchor.set(owned.wrapping_add(room));
+        self.word
+            .set((room << self.shift()) | blocks.wrapping_add(BLOCKS_ZERO));
+    }
+}
+
+/// A difference, or zero where it is below zero.
+const fn not_negative(difference: u64) -> u64 {
+    if (difference as i64) < 0 {
+        0
+    } else {
+        difference
     }
 }
 
@@ -197,9 +290,11 @@ impl ForeignGauge {
 }
 
 impl Gauges {
-    pub(super) const fn new() -> Self {
+    /// All zero, for so many nodes, which share [`BATCH_MAX`].
+    pub(super) fn new(nodes: usize) -> Self {
+        let batch = 1 << (BATCH_MAX / nodes.max(1) as u64).ilog2();
         Self {
-            nodes: [const { NodeGauge::new() }; NodeId::COUNT_MAX],
+            nodes: std::array::from_fn(|_| NodeGauge::new(batch)),
             foreign: [const { ForeignGauge::new() }; NodeId::COUNT_MAX],
             faults: AtomicU64::new(0),
             strays: AtomicU64::new(0),
@@ -278,22 +373,21 @@ impl Gauges {
         };
         let bytes_away = away(&foreign.freed_bytes, &foreign.home_bytes);
         let blocks_away = away(&foreign.freed_blocks, &foreign.home_blocks);
-        let out = own.taken.get().saturating_sub(own.given.get());
         NodeUsage {
-            live: Bytes(own.owned.get().saturating_sub(bytes_away)),
-            blocks: out.saturating_sub(blocks_away),
+            live: Bytes(not_negative(own.owned()).saturating_sub(bytes_away)),
+            blocks: not_negative(own.blocks()).saturating_sub(blocks_away),
             held: Bytes(own.held.get()),
             mapped: Bytes(own.mapped.get()),
             limit: Bytes(own.limit.get()),
             fallbacks: own.fallbacks.get(),
-            allocations: own.taken.get().saturating_sub(own.taken_at_reset.get()),
+            allocations: own.taken().saturating_sub(own.taken_at_reset.get()),
         }
     }
 
     /// The owner: counts fallbacks and allocations from here.
     pub(super) fn reset(&self) {
         for node in &self.nodes {
-            node.taken_at_reset.set(node.taken.get());
+            node.taken_at_reset.set(node.taken());
             node.fallbacks.set(0);
         }
     }

@@ -222,7 +222,7 @@ impl Owner {
         }?;
         let gauge = self.common.gauges.node(node);
         gauge.held.add(more as u64);
-        gauge.owned.add(more as u64);
+        gauge.grow(more);
         self.settle_if_due(node);
         Some(Piece::new(offset_ptr(base, HEADER), piece.class(), node))
     }

@@ -1,7 +1,7 @@
 //! Floor 1: the pool, which turns the memory of nodes into blocks.
 //!
 //! Words, from big to small. A **region** is an aligned mapping bound to one node. It is carved
-//! into **units** of 16 KiB. A **slab** is 1, 4 or 16 units that hold blocks of one **size class**.
+//! into **units** of 16 KiB. A **slab** is 1 to 16 units that hold blocks of one **size class**.
 //! A **block** is what a value gets. A **large block** is bigger than the biggest class: it lies on
 //! a **run** of units, or has a mapping of its own where it is too big for a region. The **owner**
 //! is the thread that made the pool: Redis's main thread.

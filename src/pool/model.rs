@@ -502,7 +502,7 @@ fn the_meter_is_never_further_off_than_a_batch() {
     for number in 0..1000 {
         blocks.push(bench.pool.alloc(number * 7 % 6000, &[node(0)]).unwrap());
         let off = bench.live() as i64 - bench.meter.sum.load(Relaxed);
-        assert!(off.unsigned_abs() < 4096);
+        assert!(off.unsigned_abs() <= 4096);
     }
     bench.check();
 }
@@ -576,7 +576,7 @@ fn trim_gives_back_what_slabs_left() {
 fn compaction_gives_back_what_a_random_half_left() {
     let bench = bench(&[Bytes::mib(256), Bytes::mib(256)]);
     let (mut dice, pool) = (Dice(5), bench.pool);
-    let mut held: Vec<Held> = (0..100_000)
+    let mut held: Vec<Held> = (0..400_000)
         .map(|number| {
             let size = 16 + dice.roll(500);
             Held::new(
@@ -585,7 +585,7 @@ fn compaction_gives_back_what_a_random_half_left() {
             )
         })
         .collect();
-    for _ in 0..50_000 {
+    for _ in 0..200_000 {
         pool.free(held.swap_remove(dice.roll(held.len())).verified());
     }
     let held_for = |bench: &Bench| bench.each(|usage| usage.held.0) as f64 / bench.live() as f64;

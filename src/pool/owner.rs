@@ -8,22 +8,21 @@
 
 use super::address::AddressTable;
 use super::arena::Arena;
-use super::charge::{Charge, BATCH_MAX};
+use super::charge::Charge;
 use super::class::SizeClass;
 use super::gauge::Gauges;
 use super::large::Large;
-use super::loose::Loose;
+use super::loose::{Loose, LOOSE_MAX};
 use super::node::NodePool;
 use super::piece::Piece;
-use super::queue::Queue;
+use super::queue::{Queue, Waiting};
 use super::region::Region;
 use super::remote_free::{Chain, RemoteStack};
 use super::slab::{Fault, Place, Slab, Spill};
 use super::window::Bin;
 use super::OutOfMemory;
 use crate::ids::{Bytes, NodeId};
-use crate::machine::Machine;
-use std::hint::black_box;
+use crate::machine::{Machine, Topology};
 use std::ptr::NonNull;
 
 /// Foreign frees brought home before an allocation gives a node up: a tenth of a millisecond where
@@ -47,6 +46,12 @@ pub(super) enum Freed {
     But(Piece),
 }
 
+/// How many nodes there are numbers for.
+pub(super) fn node_count(topology: &Topology) -> usize {
+    let numbers = topology.nodes.iter().map(|info| info.id.index() + 1);
+    numbers.max().unwrap_or(0)
+}
+
 /// The books of the owner thread.
 pub(super) struct Owner {
     pub(super) common: &'static Common,
@@ -58,8 +63,8 @@ pub(super) struct Owner {
     pub(super) bins: Vec<Bin>,
     pub(super) loose: Loose,
     pub(super) queue: Queue,
-    /// How far a node's gauge may be from what the meter knows.
-    batch: u64,
+    /// The slab that the window of its bin is to follow frees to.
+    wanted: Option<u32>,
     pub(super) slabs: Arena<Slab>,
     pub(super) spills: Arena<Spill>,
     pub(super) regions: Arena<Region>,
@@ -71,9 +76,11 @@ impl Owner {
     /// Empty books for the nodes of the machine.
     pub(super) fn new(common: &'static Common, charge: Charge, backlog: Chain) -> Self {
         let topology = common.machine.topology();
-        let count = topology.nodes.iter().map(|info| info.id.index() + 1).max();
-        let count = count.unwrap_or(0);
-        let bins = (0..count).flat_map(|_| (0..=u8::MAX).map(SizeClass::from_byte).map(Bin::new));
+        let count = node_count(topology);
+        let bins = (0..count).filter_map(NodeId::new).flat_map(|node| {
+            let gauge = common.gauges.node(node);
+            (0..=u8::MAX).map(move |class| Bin::new(SizeClass::from_byte(class), gauge))
+        });
         let capacity = |index: usize| {
             let info = topology.nodes.iter().find(|info| info.id.index() == index);
             info.map_or(Bytes::ZERO, |info| info.capacity)
@@ -86,7 +93,7 @@ impl Owner {
             bins: bins.collect(),
             loose: Loose::new(count << u8::BITS),
             queue: Queue::new(),
-            batch: BATCH_MAX / count.max(1) as u64,
+            wanted: None,
             slabs: Arena::new(),
             spills: Arena::new(),
             regions: Arena::new(),
@@ -97,25 +104,26 @@ impl Owner {
         books
     }
 
-    /// The fast way to a block on the first node of `order`.
+    /// The fastest way to a block of that tag: out of the window.
     #[inline]
-    pub(super) fn alloc_fast(&mut self, size: usize, order: &[NodeId]) -> Option<Piece> {
-        let class = SizeClass::small(size)?;
-        let &node = order.first()?;
-        let tag = Piece::tag_of(class.as_byte(), node.as_byte());
+    pub(super) fn take_fast(&mut self, tag: u16) -> Option<Piece> {
         let bin = self.bins.get_mut(usize::from(tag))?;
-        if !bin.has_free() && bin.loose == 0 {
+        Some(Piece::tagged(bin.take_within()?, tag))
+    }
+
+    /// The next fastest: a loose block, or one out of another word of the window.
+    #[inline]
+    pub(super) fn take_near(&mut self, tag: u16) -> Option<Piece> {
+        let bin = self.bins.get_mut(usize::from(tag))?;
+        if bin.loose == 0 {
+            let found = bin.turn().then(|| bin.take_within());
+            return Some(Piece::tagged(found??, tag));
+        }
+        let (gauge, toll) = (bin.gauge, bin.toll);
+        if self.queue.may_hold(self.top_loose(tag)?) || !gauge.take_within(toll) {
             return None;
         }
-        if !self.common.gauges.node(node).take_within(bin.size()) {
-            return None;
-        }
-        let ptr = if bin.has_free() {
-            bin.take()
-        } else {
-            self.take_loose(tag)?
-        };
-        Some(Piece::tagged(ptr, tag))
+        Some(Piece::tagged(self.take_loose(tag)?, tag))
     }
 
     /// A block for `size` bytes on the first node of `order` that has room.
@@ -151,13 +159,19 @@ impl Owner {
         }
         let tag = Piece::tag_of(class.as_byte(), node.as_byte());
         if !self.bin(node, class)?.has_free() {
+            if self
+                .top_loose(tag)
+                .is_some_and(|ptr| self.queue.may_hold(ptr))
+            {
+                self.empty_queue();
+            }
             if let Some(ptr) = self.take_loose(tag) {
                 return Some((ptr, class.size()));
             }
             self.refill(node, class)?;
         }
         let bin = self.bins.get_mut(usize::from(tag))?;
-        bin.has_free().then(|| (bin.take(), bin.size()))
+        Some((bin.take()?, bin.size()))
     }
 
     fn count_out(&mut self, node: NodeId, bytes: usize) {
@@ -166,8 +180,7 @@ impl Owner {
     }
 
     pub(super) fn settle_if_due(&mut self, node: NodeId) {
-        let unsettled = self.common.gauges.node(node).unsettled();
-        if unsettled.unsigned_abs() >= self.batch {
+        if self.common.gauges.node(node).is_due() {
             self.settle();
         }
     }
@@ -178,7 +191,7 @@ impl Owner {
         for node in (0..self.nodes.len()).filter_map(NodeId::new) {
             let gauge = self.common.gauges.node(node);
             let unsettled = gauge.unsettled();
-            gauge.settle(unsettled, self.batch);
+            gauge.settle(unsettled);
             delta += unsettled;
         }
         self.charge.tell(delta);
@@ -186,9 +199,8 @@ impl Owner {
 
     /// From now on no allocation takes the node's live bytes beyond `limit`.
     pub(super) fn set_limit(&mut self, node: NodeId, limit: Bytes) {
-        let gauge = self.common.gauges.node(node);
-        gauge.limit.set(limit.0);
-        gauge.settle(0, self.batch);
+        self.common.gauges.node(node).set_limit(limit);
+        self.settle();
     }
 
     fn count_fallback(&self, order: &[NodeId], landed: NodeId) {
@@ -197,84 +209,74 @@ impl Owner {
         }
     }
 
-    /// The fast way to take a block back.
+    /// The fastest way to take a block back: into the window; whether it was.
     #[inline]
-    pub(super) fn free_fast(&mut self, piece: Piece) -> Freed {
+    pub(super) fn free_fast(&mut self, piece: Piece) -> bool {
         let Some(bin) = self.bins.get_mut(usize::from(piece.tag())) else {
-            return Freed::Not;
+            return false;
         };
-        let gauge = self.common.gauges.node(piece.node());
-        if bin.size() == 0 || !gauge.gives_within(bin.size()) {
-            return Freed::Not;
-        }
-        match bin
-            .offset_in_window(piece.addr())
-            .map(|offset| bin.bit_at(offset))
-        {
-            Some(Ok(bit)) => {
-                bin.put(bit);
-                gauge.give(bin.size());
-                Freed::Yes
-            }
-            Some(Err(_)) => Freed::Not,
-            None => self.free_elsewhere(piece),
-        }
+        let spot = bin.spot(piece.addr());
+        spot.is_some_and(|spot| bin.put_within(piece.ptr, spot))
     }
 
-    /// The same outside the window.
-    #[inline]
-    fn free_elsewhere(&mut self, piece: Piece) -> Freed {
+    /// The next fastest, outside the window: the block waits until its record is near.
+    pub(super) fn free_near(&mut self, piece: Piece) -> Freed {
         let Some(bin) = self.bins.get_mut(usize::from(piece.tag())) else {
             return Freed::Not;
         };
-        self.common.gauges.node(piece.node()).give(bin.size());
-        if bin.is_in_slab(piece.addr()) {
-            return Freed::But(piece);
+        if bin.covers(piece.addr()) || !bin.gauge.give_within(bin.toll) {
+            return Freed::Not;
         }
         let id = self.table.slab_at(piece.addr());
         self.slabs.prefetch(id);
-        match self.queue.push(piece) {
-            Some(oldest) if !self.put_fast(oldest) => Freed::But(oldest),
+        match self.queue.push(piece, id) {
+            Some(oldest) if !self.put_fast(oldest) => Freed::But(oldest.piece()),
             _ => Freed::Yes,
         }
     }
 
-    /// The fast way to put a block back into its slab; whether it was. Once the tag is compared,
-    /// the record's own is used: the block's may still be on its way from far memory, and a
-    /// processor goes on meanwhile where it guesses right.
+    /// The fast way to take a block back that waited: it becomes a loose one; whether it did.
     #[inline]
-    fn put_fast(&mut self, piece: Piece) -> bool {
-        let id = self.table.slab_at(piece.addr());
+    fn put_fast(&mut self, waiting: Waiting) -> bool {
+        let (piece, id) = (waiting.piece(), waiting.slab);
         let slab = self.slabs.get_mut(id);
         let Some(slab) = slab.filter(|slab| slab.tag == piece.tag()) else {
             return false;
         };
-        let Some(bin) = self.bins.get_mut(usize::from(black_box(slab.tag))) else {
+        let Some(bin) = self.bins.get_mut(usize::from(piece.tag())) else {
             return false;
         };
-        if let Some(offset) = bin.offset_in_window(piece.addr()) {
-            // The window came here while the block waited.
-            return bin.bit_at(offset).map(|bit| bin.put(bit)).is_ok();
+        if bin.loose == LOOSE_MAX || !slab.may_be_loose() {
+            return false;
         }
-        let again = std::mem::replace(&mut bin.last, id) == id;
-        let Some(block) = bin.block_at(slab.offset_of(piece.addr())) else {
+        let Some(block) = bin.block_of_slab(slab.offset_of(piece.addr())) else {
             return false;
         };
-        if slab.loose || again || !slab.is_live(block, &mut self.spills) {
-            return false;
-        }
-        match slab.place {
-            Place::Full => self.loose.keep(bin, slab, id, block),
-            Place::Partial if slab.live() > 1 => {
-                slab.put_live(block, &mut self.spills);
-                true
-            }
-            _ => false,
-        }
+        slab.set(block, &mut self.spills) && self.loose.keep(bin, slab, id, block)
     }
 
-    /// Puts a block back that was counted as it was freed.
-    pub(super) fn put_counted(&mut self, piece: Piece) {
+    /// Puts a block back that was counted as it was freed, and lets the window follow.
+    pub(super) fn put_slowly(&mut self, piece: Piece) {
+        self.put_counted(piece);
+        self.follow();
+    }
+
+    /// Moves a window to the slab that two frees in a row went to. What waits goes back first: see
+    /// `queue.rs`.
+    fn follow(&mut self) {
+        let Some(id) = self.wanted.take() else {
+            return;
+        };
+        self.empty_queue();
+        let place = self.slabs.get(id).map(|slab| slab.place);
+        match (place, self.free_group(id)) {
+            (Some(Place::Current), Some(group)) => self.aim(id, group),
+            (Some(Place::Partial), Some(group)) => self.adopt(id, group),
+            _ => None,
+        };
+    }
+
+    fn put_counted(&mut self, piece: Piece) {
         if self.put_small(piece).is_err() {
             self.common
                 .gauges
@@ -291,6 +293,8 @@ impl Owner {
             self.put_counted(piece);
             any = true;
         }
+        self.queue.forget();
+        self.wanted = None;
         any
     }
 
@@ -301,6 +305,7 @@ impl Owner {
             Ok(_) => self.settle_if_due(piece.node()),
             Err(_) => self.common.gauges.fault(),
         }
+        self.follow();
     }
 
     /// Brings up to `max` foreign frees home; returns how many there were.
@@ -337,7 +342,7 @@ impl Owner {
         match self.put(piece) {
             Ok(bytes) => {
                 let gauge = self.common.gauges.node(piece.node());
-                gauge.settle(-(bytes as i64), self.batch);
+                gauge.settle(-(bytes as i64));
             }
             Err(_) => {
                 self.common.gauges.fault();
@@ -367,12 +372,10 @@ impl Owner {
     pub(super) fn put_small(&mut self, piece: Piece) -> Result<(), Fault> {
         let bin = self.bins.get_mut(usize::from(piece.tag()));
         let bin = bin.ok_or(Fault::ForeignPointer)?;
-        let Some(offset) = bin.offset_in_window(piece.addr()) else {
-            return self.put_by_address(piece);
-        };
-        let bit = bin.bit_at(offset)?;
-        bin.put(bit);
-        Ok(())
+        if bin.covers(piece.addr()) {
+            return bin.put(piece.addr());
+        }
+        self.put_by_address(piece)
     }
 
     fn put_by_address(&mut self, piece: Piece) -> Result<(), Fault> {
@@ -382,28 +385,23 @@ impl Owner {
             return Err(Fault::ForeignPointer);
         }
         let offset = slab.offset_of(piece.addr());
-        let block = slab.class().block_at(offset).ok_or(Fault::ForeignPointer)?;
-        if self.is_loose(id, block) {
-            return Err(Fault::DoubleFree);
-        }
-        let slab = self.slabs.get_mut(id).ok_or(Fault::ForeignPointer)?;
-        let word = slab.put(offset, &mut self.spills)?;
-        let (place, live) = (slab.place, slab.live());
+        slab.put(offset, &mut self.spills)?;
+        let (place, empty) = (slab.place, slab.live() == usize::from(slab.loose));
         let bin = self.bins.get_mut(usize::from(piece.tag()));
         let bin = bin.ok_or(Fault::ForeignPointer)?;
-        let again = std::mem::replace(&mut bin.last, id) == id;
+        let again = std::mem::replace(&mut bin.again, id) == id;
         let gives = again || !bin.has_free();
         match place {
-            Place::Current => {
-                self.aim(id, word);
-            }
-            _ if live == 0 => self.release_slab(id),
-            Place::Leaving => {}
-            _ if gives => {
-                self.adopt(id, word);
+            Place::Current => self.wanted = Some(id),
+            _ if empty => {
+                self.settle_slab(id);
+                self.release_slab(id);
             }
             Place::Full => self.link(id, Place::Partial),
-            Place::Partial | Place::Vacant => {}
+            Place::Partial | Place::Leaving | Place::Vacant => {}
+        }
+        if gives && !empty && place != Place::Leaving {
+            self.wanted = Some(id);
         }
         Ok(())
     }

@@ -35,6 +35,13 @@ impl Piece {
         (node as u16) << 8 | class as u16
     }
 
+    /// The tag of a block for `size` bytes on the first node of `order`; none of a large block.
+    #[inline]
+    pub(super) fn wanted(size: usize, order: &[NodeId]) -> Option<u16> {
+        let class = SizeClass::small(size)?;
+        Some(Self::tag_of(class.as_byte(), order.first()?.as_byte()))
+    }
+
     /// Class and node in one word.
     #[inline]
     pub(super) const fn tag(self) -> u16 {

@@ -14,7 +14,7 @@
 //! rule out, giving units back raises it to the run that they join, taking some leaves it. So a
 //! region without room for a run is passed over with one comparison.
 //!
-//! Rejected: a buddy tree. Slabs have three sizes; three bit masks over the same words find the
+//! Rejected: a buddy tree. Slabs have five sizes; five bit masks over the same words find the
 //! lowest fit without a second structure to keep in step, and a run of any length costs no rounding
 //! to a power of two.
 
@@ -233,10 +233,11 @@ mod tests {
     fn fits_are_aligned_and_whole() {
         let ranks: Vec<Rank> = Rank::all().collect();
         assert_eq!(fits(0b1011_1111, ranks[0]), 0b1011_1111);
-        assert_eq!(fits(0b1011_1111, ranks[1]), 0b0000_0001);
-        assert_eq!(fits(0b1111_1110, ranks[1]), 0b0001_0000);
-        assert_eq!(fits(u64::MAX, ranks[2]), 0x0001_0001_0001_0001);
-        assert_eq!(fits(u64::MAX - 1, ranks[2]), 0x0001_0001_0001_0000);
+        assert_eq!(fits(0b1011_1110, ranks[1]), 0b0001_0100);
+        assert_eq!(fits(0b1011_1111, ranks[2]), 0b0000_0001);
+        assert_eq!(fits(0b1111_1110, ranks[2]), 0b0001_0000);
+        assert_eq!(fits(u64::MAX, ranks[4]), 0x0001_0001_0001_0001);
+        assert_eq!(fits(u64::MAX - 1, ranks[4]), 0x0001_0001_0001_0000);
     }
 
     /// What lies in a region: its first unit, and how many.
@@ -258,17 +259,17 @@ mod tests {
         #[test]
         fn slabs_and_runs_never_overlap(
             units in 1usize..400,
-            steps in prop::collection::vec((0usize..7, 0usize..150), 1..200),
+            steps in prop::collection::vec((0usize..10, 0usize..150), 1..200),
         ) {
             let mut region = Region::planned(Bytes::from(units * UNIT)).unwrap();
             let mut held = Vec::<Tenant>::new();
             for (kind, pick) in steps {
-                if kind > 4 && !held.is_empty() {
+                if kind > RANKS + 1 && !held.is_empty() {
                     let (unit, count) = held.swap_remove(pick % held.len());
                     region.put(unit..unit + count);
                 } else if let Some(tenant) = take(&mut region, kind, pick + 1) {
                     held.push(tenant);
-                } else if kind > 2 {
+                } else if kind >= RANKS {
                     prop_assert!(region.free.longest_run() <= pick, "a run was overlooked");
                 }
                 let mut owners = vec![0; units];

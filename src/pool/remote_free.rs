@@ -36,7 +36,7 @@ struct Link {
 }
 
 const _: () = assert!(
-    size_of::<Link>() <= super::class::BLOCK_ALIGN,
+    size_of::<Link>() <= super::class::BLOCK_MIN && align_of::<Link>() <= super::class::BLOCK_ALIGN,
     "the smallest block holds a link"
 );
 const _: () = assert!(
@@ -130,7 +130,7 @@ impl RemoteStack {
     ///
     /// # Safety
     /// * `piece.ptr` is the start of a block of a pool's mapping that is mapped until it is popped:
-    ///   at least 16 initialised, writable bytes, aligned to 16.
+    ///   at least 16 initialised, writable bytes, aligned to 8.
     /// * Nobody else reads or writes the block from now on.
     pub(super) unsafe fn push(&self, piece: Piece) -> bool {
         let at = piece.ptr;

@@ -9,8 +9,8 @@
 //!
 //! The record lies OUT of the slab, in near memory, with one bit a block (set: free). Invariant:
 //!
-//! > `live + set bits = blocks`; the blocks of a word that is lent to a window (`window.rs`) count
-//! > as live, and its bits are 0.
+//! > `live + set bits = blocks + loose` (`loose.rs`); the blocks of a group of words that is lent
+//! > to a window (`window.rs`) count as live, and their bits are 0.
 //!
 //! Rejected: a header at the start of the slab with a free list threaded through the free blocks.
 //! It costs a far cache line for each allocation and each free of a far block (the list's link),
@@ -19,7 +19,7 @@
 //! write after free damages nothing of ours, and one bit test catches a double free.
 //!
 //! A record is one cache line for up to 256 blocks; classes with more keep the rest of their
-//! bitmap in a [`Spill`]. 64 bytes for 16 KiB are 0.4 %.
+//! bitmap in a [`Spill`], by groups of 256 as well.
 
 use super::arena::Arena;
 use super::class::{SizeClass, BLOCKS_MAX};
@@ -27,13 +27,16 @@ use super::piece::Piece;
 use crate::ids::NodeId;
 use std::ptr::NonNull;
 
-const WORDS_INLINE: usize = 4;
-const WORDS_SPILLED: usize = BLOCKS_MAX / 64 - WORDS_INLINE;
+/// Words of a bitmap that are lent together.
+pub(super) const GROUP: usize = 4;
+const GROUPS_SPILLED: usize = BLOCKS_MAX / 64 / GROUP - 1;
+/// Free blocks, one bit each, of 256 in a row.
+pub(super) type Group = [u64; GROUP];
 /// No slab.
 pub(super) const NO_SLAB: u32 = u32::MAX;
 
-/// The bitmap words of a slab beyond its 256th block.
-pub(super) type Spill = [u64; WORDS_SPILLED];
+/// The bitmap of a slab beyond its 256th block.
+pub(super) type Spill = [Group; GROUPS_SPILLED];
 
 /// Where a slab stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -66,7 +69,7 @@ pub(super) struct Slab {
     /// The first block.
     pub(super) base: NonNull<u8>,
     /// One bit a block, set where it is free.
-    bits: [u64; WORDS_INLINE],
+    bits: Group,
     /// The number of the [`Spill`], where the class has one.
     pub(super) spill: u32,
     /// Neighbours on the partial list.
@@ -74,13 +77,13 @@ pub(super) struct Slab {
     pub(super) previous: u32,
     /// The region it was carved from.
     pub(super) region: u16,
-    /// Blocks given out, and those of a lent word.
+    /// Blocks given out, and those of a lent group.
     live: u16,
     /// Class and node, as [`Piece::tag`] has them.
     pub(super) tag: u16,
     pub(super) place: Place,
-    /// Whether one of its blocks is kept aside, see `loose.rs`.
-    pub(super) loose: bool,
+    /// How many of its blocks are kept aside, see `loose.rs`.
+    pub(super) loose: u8,
 }
 
 const _: () = assert!(size_of::<Slab>() == 64, "one cache line");
@@ -89,7 +92,7 @@ impl Default for Slab {
     fn default() -> Self {
         Self {
             base: NonNull::dangling(),
-            bits: [0; WORDS_INLINE],
+            bits: [0; GROUP],
             spill: 0,
             next: NO_SLAB,
             previous: NO_SLAB,
@@ -97,7 +100,7 @@ impl Default for Slab {
             live: 0,
             tag: Piece::tag_of(SizeClass::LARGE.as_byte(), NodeId::FIRST.as_byte()),
             place: Place::Vacant,
-            loose: false,
+            loose: 0,
         }
     }
 }
@@ -112,30 +115,31 @@ fn full_word(word: usize, blocks: usize) -> u64 {
     }
 }
 
-/// Clears the lowest set bit and returns its number.
-#[inline]
-pub(super) fn take_lowest(bits: &mut u64) -> usize {
-    let bit = bits.trailing_zeros() as usize;
-    *bits &= *bits - 1;
-    bit
+fn full_group(group: usize, blocks: usize) -> Group {
+    std::array::from_fn(|word| full_word(group * GROUP + word, blocks))
+}
+
+/// Set bits of a group.
+pub(super) fn count(group: &Group) -> usize {
+    group.iter().map(|word| word.count_ones() as usize).sum()
 }
 
 impl Slab {
     /// Whether slabs of the class need a [`Spill`].
     pub(super) fn spills(class: SizeClass) -> bool {
-        class.words() > WORDS_INLINE
+        class.words() > GROUP
     }
 
     /// The spill of an empty slab.
     pub(super) fn fresh_spill(class: SizeClass) -> Spill {
-        std::array::from_fn(|word| full_word(word + WORDS_INLINE, class.blocks()))
+        std::array::from_fn(|at| full_group(at + 1, class.blocks()))
     }
 
     /// An empty slab.
     pub(super) fn new(base: NonNull<u8>, class: SizeClass, node: NodeId, region: u16) -> Self {
         Self {
             base,
-            bits: std::array::from_fn(|word| full_word(word, class.blocks())),
+            bits: full_group(0, class.blocks()),
             region,
             tag: Piece::tag_of(class.as_byte(), node.as_byte()),
             ..Self::default()
@@ -154,10 +158,17 @@ impl Slab {
         Piece::tagged(self.base, self.tag).node()
     }
 
-    /// Blocks given out, and those of a lent word.
+    /// Blocks given out, and those of a lent group.
     #[inline]
     pub(super) const fn live(&self) -> usize {
         self.live as usize
+    }
+
+    /// Whether one more of its live blocks may become loose: never the last, so that it empties.
+    #[inline]
+    pub(super) fn may_be_loose(&self) -> bool {
+        let stays = matches!(self.place, Place::Full | Place::Partial);
+        stays && self.live > u16::from(self.loose) + 1
     }
 
     /// Whether no block is free.
@@ -166,24 +177,28 @@ impl Slab {
         self.live() == self.class().blocks()
     }
 
-    /// The lowest word with a free block.
-    pub(super) fn first_word(&self, spills: &Arena<Spill>) -> Option<usize> {
-        let mut words = 0..self.class().words();
-        words.find(|word| self.word(*word, spills).is_some_and(|bits| bits != 0))
+    /// The lowest group with a free block.
+    pub(super) fn first_group(&self, spills: &Arena<Spill>) -> Option<usize> {
+        let mut groups = 0..self.class().words().div_ceil(GROUP);
+        groups.find(|at| {
+            self.group(*at, spills)
+                .is_some_and(|group| count(group) != 0)
+        })
     }
 
-    /// Lends a word: its free blocks.
-    pub(super) fn lend(&mut self, word: usize, spills: &mut Arena<Spill>) -> u64 {
-        let bits = self.word_mut(word, spills).map_or(0, std::mem::take);
-        self.live += bits.count_ones() as u16;
-        bits
+    /// Lends a group: its free blocks.
+    pub(super) fn lend(&mut self, at: usize, spills: &mut Arena<Spill>) -> Group {
+        let group = self.group_mut(at, spills).map(std::mem::take);
+        let group = group.unwrap_or_default();
+        self.live += count(&group) as u16;
+        group
     }
 
-    /// Takes a lent word back with the blocks that are free now.
-    pub(super) fn give_back(&mut self, word: usize, bits: u64, spills: &mut Arena<Spill>) {
-        if let Some(place) = self.word_mut(word, spills) {
-            *place = bits;
-            self.live -= bits.count_ones() as u16;
+    /// Takes a lent group back with the blocks that are free now.
+    pub(super) fn give_back(&mut self, at: usize, group: Group, spills: &mut Arena<Spill>) {
+        if let Some(place) = self.group_mut(at, spills) {
+            *place = group;
+            self.live -= count(&group) as u16;
         }
     }
 
@@ -194,48 +209,58 @@ impl Slab {
         addr.wrapping_sub(self.base.addr().get())
     }
 
-    /// Whether that block, which does not lie in a lent word, is live.
+    /// Sets the bit of a live block, which lies in no lent group; whether it was live.
     #[inline]
-    pub(super) fn is_live(&mut self, block: usize, spills: &mut Arena<Spill>) -> bool {
-        let bits = self.word_mut(block / 64, spills);
-        bits.is_some_and(|bits| *bits & (1 << (block % 64)) == 0)
+    pub(super) fn set(&mut self, block: usize, spills: &mut Arena<Spill>) -> bool {
+        let Some(bits) = self.word_mut(block / 64, spills) else {
+            return false;
+        };
+        let was_live = *bits & (1 << (block % 64)) == 0;
+        *bits |= 1 << (block % 64);
+        was_live
     }
 
-    /// Takes a live block back.
+    /// Clears the bit of a block.
     #[inline]
-    pub(super) fn put_live(&mut self, block: usize, spills: &mut Arena<Spill>) {
+    pub(super) fn clear(&mut self, block: usize, spills: &mut Arena<Spill>) {
         if let Some(bits) = self.word_mut(block / 64, spills) {
-            *bits |= 1 << (block % 64);
-            self.live -= 1;
+            *bits &= !(1 << (block % 64));
         }
     }
 
-    /// Takes the block `offset` bytes into the slab back; its word. It does not lie in a lent one.
-    pub(super) fn put(&mut self, offset: usize, spills: &mut Arena<Spill>) -> Result<usize, Fault> {
+    /// Its loose blocks are free as others are.
+    pub(super) fn set_loose_free(&mut self) {
+        self.live -= u16::from(self.loose);
+        self.loose = 0;
+    }
+
+    /// Takes the block `offset` bytes into the slab back, which is not in a lent group.
+    pub(super) fn put(&mut self, offset: usize, spills: &mut Arena<Spill>) -> Result<(), Fault> {
         let block = self.class().block_at(offset).ok_or(Fault::ForeignPointer)?;
-        if !self.is_live(block, spills) {
+        if !self.set(block, spills) {
             return Err(Fault::DoubleFree);
         }
-        self.put_live(block, spills);
-        Ok(block / 64)
+        self.live -= 1;
+        Ok(())
     }
 
     /// The invariant of the record itself.
     pub(super) fn check(&self, spills: &Arena<Spill>) -> Result<(), String> {
         let mut free = 0;
         for word in 0..self.class().words() {
-            let bits = self.word(word, spills).ok_or("a slab lost its spill")?;
+            let bits = *self.word(word, spills).ok_or("a slab lost its spill")?;
             free += bits.count_ones() as usize;
             if bits & !full_word(word, self.class().blocks()) != 0 {
                 return Err(format!("slab {:?}: a bit beyond the last block", self.base));
             }
         }
-        if free + self.live() != self.class().blocks() {
+        if free + self.live() != self.class().blocks() + usize::from(self.loose) {
             return Err(format!(
-                "slab {:?}: {free} free + {} live != {} blocks",
+                "slab {:?}: {free} free + {} live != {} blocks + {} loose",
                 self.base,
                 self.live(),
-                self.class().blocks()
+                self.class().blocks(),
+                self.loose
             ));
         }
         self.check_place()
@@ -244,9 +269,10 @@ impl Slab {
     fn check_place(&self) -> Result<(), String> {
         let right = match self.place {
             Place::Vacant => false,
-            Place::Current => true,
-            Place::Partial | Place::Leaving => self.live() > 0 && !self.is_full(),
-            Place::Full => self.is_full(),
+            Place::Current => self.loose == 0,
+            Place::Partial => self.live > self.loose.into() && !self.is_full(),
+            Place::Leaving => self.loose == 0 && self.live() > 0 && !self.is_full(),
+            Place::Full => self.live > self.loose.into() && self.is_full(),
         };
         let said = || {
             format!(
@@ -260,22 +286,36 @@ impl Slab {
     }
 
     #[inline]
+    fn group_mut<'a>(
+        &'a mut self,
+        at: usize,
+        spills: &'a mut Arena<Spill>,
+    ) -> Option<&'a mut Group> {
+        match at {
+            0 => Some(&mut self.bits),
+            _ => spills.get_mut(self.spill)?.get_mut(at - 1),
+        }
+    }
+
+    /// The free blocks of a group.
+    pub(super) fn group<'a>(&'a self, at: usize, spills: &'a Arena<Spill>) -> Option<&'a Group> {
+        match at {
+            0 => Some(&self.bits),
+            _ => spills.get(self.spill)?.get(at - 1),
+        }
+    }
+
+    #[inline]
     fn word_mut<'a>(
         &'a mut self,
         word: usize,
         spills: &'a mut Arena<Spill>,
     ) -> Option<&'a mut u64> {
-        match self.bits.get_mut(word) {
-            Some(bits) => Some(bits),
-            None => spills.get_mut(self.spill)?.get_mut(word - WORDS_INLINE),
-        }
+        self.group_mut(word / GROUP, spills)?.get_mut(word % GROUP)
     }
 
-    pub(super) fn word(&self, word: usize, spills: &Arena<Spill>) -> Option<u64> {
-        match self.bits.get(word) {
-            Some(bits) => Some(*bits),
-            None => spills.get(self.spill)?.get(word - WORDS_INLINE).copied(),
-        }
+    pub(super) fn word<'a>(&'a self, word: usize, spills: &'a Arena<Spill>) -> Option<&'a u64> {
+        self.group(word / GROUP, spills)?.get(word % GROUP)
     }
 }
 
@@ -293,19 +333,18 @@ mod tests {
     }
 
     #[test]
-    fn every_class_is_lent_word_by_word_and_comes_back() {
+    fn every_class_is_lent_group_by_group_and_comes_back() {
         for class in SizeClass::all() {
             let mut spills = Arena::new();
             let mut slab = slab_of(class, &mut spills);
             let mut lent = 0;
-            while let Some(word) = slab.first_word(&spills) {
-                lent += slab.lend(word, &mut spills).count_ones() as usize;
+            while let Some(at) = slab.first_group(&spills) {
+                lent += count(&slab.lend(at, &mut spills));
             }
             assert!(slab.is_full() && lent == class.blocks());
             slab.check(&spills).unwrap();
             for block in (0..class.blocks()).rev() {
-                let word = slab.put(block * class.size(), &mut spills);
-                assert_eq!(word, Ok(block / 64));
+                assert_eq!(slab.put(block * class.size(), &mut spills), Ok(()));
             }
             assert_eq!(slab.live(), 0);
             slab.check(&spills).unwrap();
@@ -316,13 +355,13 @@ mod tests {
     fn a_block_comes_back_once_and_whole() {
         let mut spills = Arena::new();
         let mut slab = slab_of(SizeClass::of(48), &mut spills);
-        let bits = slab.lend(0, &mut spills);
-        slab.give_back(0, bits & !1, &mut spills);
+        let mut group = slab.lend(0, &mut spills);
+        group[0] &= !1;
+        slab.give_back(0, group, &mut spills);
         assert_eq!(slab.live(), 1);
         assert_eq!(slab.put(16, &mut spills), Err(Fault::ForeignPointer));
         assert_eq!(slab.put(48, &mut spills), Err(Fault::DoubleFree));
-        assert!(slab.is_live(0, &mut spills) && !slab.is_live(1, &mut spills));
-        assert_eq!(slab.put(0, &mut spills), Ok(0));
+        assert_eq!(slab.put(0, &mut spills), Ok(()));
         assert_eq!(slab.put(0, &mut spills), Err(Fault::DoubleFree));
         slab.check(&spills).unwrap();
     }

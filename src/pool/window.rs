@@ -1,19 +1,26 @@
-//! The window of a bin: one word of its current slab's bitmap, borrowed, with all that giving a
-//! block out and taking it back needs, on one cache line.
+//! The window of a bin: up to 256 blocks of its current slab, borrowed, with all that giving a
+//! block out and taking it back needs, on two cache lines.
 //!
 //! ```text
-//!   slab record   | word 0 | word 1 | word 2 | word 3 |      the slab's blocks
-//!                                |
-//!                 lent, 0 there  v
-//!   bin           | bits | base ------------------------->  64 blocks | span = 64 x size |
+//!   slab record   | group 0 | group 1 | group 2 | group 3 |      the slab's blocks
+//!                     |        4 words of its bitmap each
+//!                     | lent, 0 there
+//!                     v
+//!   bin           | words | base ----------------------------->  256 blocks |
+//!                 | last: the block that came back last, not in words
 //! ```
 //!
-//! An allocation takes the lowest bit; a free into the window sets one. Neither looks a table or a
-//! record up, so a block that goes as it comes costs some thirty instructions each way, and still
-//! no block is taken back that is free or that does not start there. Invariant:
+//! A free into the window finds its block's bit, with one multiplication instead of a division, and
+//! sets it. An allocation takes the lowest bit of one word. Neither looks a table or a record up,
+//! and still no block is taken back that is free or that does not start there. For most classes a
+//! window is a whole slab. Invariant:
 //!
-//! > the record's word is 0 while it is lent, and its blocks count as live in the record:
-//! > `live blocks of the slab = live of the record - set bits of the window`
+//! > the record's group is 0 while it is lent, and its blocks count as live in the record:
+//! > `live blocks of the slab = live of the record - set bits of the window - (1 if last)`
+//!
+//! The block that came back last is kept as an address beside the words and given out next. So a
+//! block that goes as it comes never waits for its own way through the bitmap: multiplication, bit,
+//! store, load, lowest bit and multiplication follow from each other, twenty cycles or more.
 //!
 //! The window follows the frees within its slab, and to another slab where two frees in a row go
 //! there: what was touched last is given out next, and blocks freed in a row are freed fast.
@@ -22,65 +29,101 @@
 //! magazine). A double free must still be caught, so each push and each pop has to reach the
 //! record's bit as well: measured in instructions it costs half as much again, and bytes for each
 //! class lie idle. A mark in the freed block instead of a bit touches far lines, and a write after
-//! free wipes it.
+//! free wipes it. A window of one word: a batch of frees moves it for each 64.
 
 use super::arena::Arena;
 use super::class::{divide, SizeClass};
+use super::gauge::{NodeGauge, Toll};
 use super::piece::offset_ptr;
-use super::slab::{take_lowest, Fault, Place, Slab, Spill, NO_SLAB};
+use super::slab::{count, Fault, Group, Place, Slab, Spill, GROUP, NO_SLAB};
 use std::ptr::NonNull;
 
+/// Blocks of a window at the most.
+const BLOCKS: usize = GROUP * 64;
+
 /// The slabs of one class on one node that have free blocks.
-#[derive(Clone, Copy)]
-#[repr(align(64))]
+#[derive(Clone)]
+#[repr(C, align(128))]
 pub(super) struct Bin {
+    /// The block that came back last, unless it was given out since.
+    last: Option<NonNull<u8>>,
     /// The window's first block.
     base: NonNull<u8>,
-    /// Its free blocks.
-    bits: u64,
-    /// The current slab's first block.
-    slab: usize,
     /// See [`SizeClass::reciprocal`].
     reciprocal: u64,
+    /// What a block counts there.
+    pub(super) toll: Toll,
+    /// The gauge of the node.
+    pub(super) gauge: &'static NodeGauge,
     /// Bytes of the window; none where there is no window.
     span: u32,
+    /// Its blocks.
+    blocks: u16,
+    /// The word that blocks are given out of.
+    at: u8,
+    /// The group that is lent, while there is a window.
+    group: u8,
     /// Bytes of a block.
     size: u32,
     /// The current slab, in which the window lies; `NO_SLAB` where there is none.
     pub(super) current: u32,
+    /// Blocks of a slab.
+    slab_blocks: u16,
+    /// Blocks kept aside, see `loose.rs`.
+    pub(super) loose: u8,
+    /// The window's free blocks but the last one.
+    words: Group,
     /// The first of the partly used ones.
     pub(super) partial: u32,
     /// The first of those that are to empty.
     pub(super) leaving: u32,
     /// The partly used slab that a block came back to last.
-    pub(super) last: u32,
-    /// Blocks of a slab.
-    blocks: u16,
-    /// The word that is lent, while there is a window.
-    word: u8,
-    /// Blocks kept aside, see `loose.rs`.
-    pub(super) loose: u8,
+    pub(super) again: u32,
 }
 
-const _: () = assert!(size_of::<Bin>() == 64, "one cache line");
+const _: () = assert!(size_of::<Bin>() == 128, "two cache lines");
+const _: () = assert!(
+    std::mem::offset_of!(Bin, words) <= 64,
+    "the second is for the bits"
+);
+
+/// The number of a block of the window. Its bit is made where it is wanted: an instruction each.
+#[derive(Clone, Copy)]
+pub(super) struct Spot(usize);
+
+impl Spot {
+    #[inline]
+    const fn word(self) -> usize {
+        self.0 / 64
+    }
+
+    #[inline]
+    const fn bit(self) -> u64 {
+        1 << (self.0 % 64)
+    }
+}
 
 impl Bin {
     /// No slab at all.
-    pub(super) fn new(class: SizeClass) -> Self {
+    pub(super) fn new(class: SizeClass, gauge: &'static NodeGauge) -> Self {
         Self {
+            last: None,
             base: NonNull::dangling(),
-            bits: 0,
-            slab: 0,
             reciprocal: class.reciprocal(),
+            toll: gauge.toll(class.size()),
+            gauge,
             span: 0,
+            blocks: 0,
+            at: 0,
+            group: 0,
             size: class.size() as u32,
             current: NO_SLAB,
+            slab_blocks: class.blocks() as u16,
+            loose: 0,
+            words: [0; GROUP],
             partial: NO_SLAB,
             leaving: NO_SLAB,
-            last: NO_SLAB,
-            blocks: class.blocks() as u16,
-            word: 0,
-            loose: 0,
+            again: NO_SLAB,
         }
     }
 
@@ -99,82 +142,160 @@ impl Bin {
     }
 
     /// Whether a block is free in the window.
-    #[inline]
-    pub(super) const fn has_free(&self) -> bool {
-        self.bits != 0
+    pub(super) fn has_free(&self) -> bool {
+        self.free() != 0
     }
 
     /// Blocks that are free in the window.
-    pub(super) const fn free(&self) -> usize {
-        self.bits.count_ones() as usize
+    pub(super) fn free(&self) -> usize {
+        count(&self.words) + usize::from(self.last.is_some())
     }
 
-    /// The word that is lent; none where there is no window.
+    /// The group that is lent; none where there is no window.
     pub(super) fn lent(&self) -> Option<usize> {
-        (self.span != 0).then_some(usize::from(self.word))
+        (self.blocks != 0).then_some(usize::from(self.group))
     }
 
-    /// The lowest free block of the window, taken; there must be one.
     #[inline]
-    pub(super) fn take(&mut self) -> NonNull<u8> {
-        let block = take_lowest(&mut self.bits);
+    #[expect(clippy::indexing_slicing, reason = "a number below GROUP")]
+    fn word(&mut self, word: usize) -> &mut u64 {
+        &mut self.words[word % GROUP]
+    }
+
+    /// A free block of the window, counted as it goes out. Nothing where none is at hand or a mark
+    /// is met.
+    #[inline]
+    pub(super) fn take_within(&mut self) -> Option<NonNull<u8>> {
+        if let Some(last) = self.last {
+            if !self.gauge.take_within(self.toll) {
+                return None;
+            }
+            self.last = None;
+            return Some(last);
+        }
+        let at = usize::from(self.at);
+        let bits = *self.word(at);
+        if bits == 0 || !self.gauge.take_within(self.toll) {
+            return None;
+        }
+        *self.word(at) = bits & (bits - 1);
+        Some(self.block(at, bits))
+    }
+
+    /// The block of the lowest bit.
+    #[inline]
+    fn block(&self, word: usize, bits: u64) -> NonNull<u8> {
+        let block = word * 64 + bits.trailing_zeros() as usize;
         offset_ptr(self.base, block * self.size())
     }
 
-    /// How far the address lies behind the window's base, if it lies in the window.
+    /// Gives out of the next word with a free block from now on; whether there is one.
+    pub(super) fn turn(&mut self) -> bool {
+        let next = self.words.iter().position(|bits| *bits != 0);
+        self.at = next.unwrap_or(0) as u8;
+        next.is_some()
+    }
+
+    /// A free block of the window, taken; nothing where there is none.
+    pub(super) fn take(&mut self) -> Option<NonNull<u8>> {
+        if let Some(last) = self.last.take() {
+            return Some(last);
+        }
+        self.turn();
+        let at = usize::from(self.at);
+        let bits = *self.word(at);
+        *self.word(at) = bits & bits.checked_sub(1)?;
+        Some(self.block(at, bits))
+    }
+
+    /// Which block of the window starts there, if one does.
     #[inline]
-    pub(super) fn offset_in_window(&self, addr: usize) -> Option<usize> {
+    pub(super) fn spot(&self, addr: usize) -> Option<Spot> {
         let offset = addr.wrapping_sub(self.base.addr().get());
-        (offset < self.span as usize).then_some(offset)
-    }
-
-    /// Whether the address lies in the slab that the window lies in.
-    #[inline]
-    pub(super) fn is_in_slab(&self, addr: usize) -> bool {
-        let bytes = usize::from(self.blocks) * self.size();
-        self.span != 0 && addr.wrapping_sub(self.slab) < bytes
-    }
-
-    /// The number of the block that starts there in a slab or a window; nothing where none does.
-    #[inline]
-    pub(super) fn block_at(&self, offset: usize) -> Option<usize> {
         let block = divide(offset, self.reciprocal)?;
-        (block < usize::from(self.blocks)).then_some(block)
+        (block < usize::from(self.blocks)).then_some(Spot(block))
     }
 
-    /// The bit of the block that starts `offset` bytes into the window.
+    /// Takes a block of the window back, counted as it comes home. Where a mark is met, or the
+    /// block is free, nothing happens.
     #[inline]
-    pub(super) fn bit_at(&self, offset: usize) -> Result<u64, Fault> {
-        let block = divide(offset, self.reciprocal).ok_or(Fault::ForeignPointer)?;
-        let bit = 1 << (block % 64);
-        if self.bits & bit == 0 {
-            Ok(bit)
-        } else {
-            Err(Fault::DoubleFree)
+    pub(super) fn put_within(&mut self, ptr: NonNull<u8>, spot: Spot) -> bool {
+        if *self.word(spot.word()) & spot.bit() != 0 {
+            return false;
         }
+        if self.last.is_none() {
+            let within = self.gauge.give_within(self.toll);
+            if within {
+                self.last = Some(ptr);
+            }
+            return within;
+        }
+        let within = self.last != Some(ptr) && self.gauge.give_within(self.toll);
+        if within {
+            *self.word(spot.word()) |= spot.bit();
+        }
+        within
     }
 
-    /// Takes the block of that bit back.
+    /// Which block of a slab starts `offset` bytes into it, if one does.
     #[inline]
-    pub(super) fn put(&mut self, bit: u64) {
-        self.bits |= bit;
+    pub(super) fn block_of_slab(&self, offset: usize) -> Option<usize> {
+        let block = divide(offset, self.reciprocal)?;
+        (block < usize::from(self.slab_blocks)).then_some(block)
     }
 
-    /// Gives the lent word back to its slab, the current one.
+    /// Whether the address lies in the window, at the start of a block or not.
+    #[inline]
+    pub(super) fn covers(&self, addr: usize) -> bool {
+        addr.wrapping_sub(self.base.addr().get()) < self.span as usize
+    }
+
+    /// Takes a block of the window back that was counted.
+    pub(super) fn put(&mut self, addr: usize) -> Result<(), Fault> {
+        let spot = self.spot(addr).ok_or(Fault::ForeignPointer)?;
+        let last = self.last.map(|last| last.addr().get());
+        let word = self.word(spot.word());
+        if *word & spot.bit() != 0 || last == Some(addr) {
+            return Err(Fault::DoubleFree);
+        }
+        *word |= spot.bit();
+        Ok(())
+    }
+
+    /// Gives the lent group back to its slab, the current one.
     pub(super) fn close(&mut self, slab: &mut Slab, spills: &mut Arena<Spill>) {
-        if let Some(word) = self.lent() {
-            slab.give_back(word, self.bits, spills);
-            (self.bits, self.span) = (0, 0);
+        let Some(group) = self.lent() else {
+            return;
+        };
+        if let Some(last) = self.last.take() {
+            // It is neither free nor elsewhere: that was seen as it came.
+            let _ = self.put(last.addr().get());
         }
+        slab.give_back(group, std::mem::take(&mut self.words), spills);
+        (self.blocks, self.span) = (0, 0);
     }
 
-    /// Borrows a word of the current slab; there is no window yet.
-    pub(super) fn open(&mut self, slab: &mut Slab, word: usize, spills: &mut Arena<Spill>) {
-        let blocks = usize::from(self.blocks).saturating_sub(word * 64).min(64);
-        self.bits = slab.lend(word, spills);
-        self.slab = slab.base.addr().get();
-        self.base = offset_ptr(slab.base, word * 64 * self.size());
-        self.span = (blocks * self.size()) as u32;
-        self.word = word as u8;
+    /// Borrows a group of the current slab; there is no window yet.
+    pub(super) fn open(&mut self, slab: &mut Slab, group: usize, spills: &mut Arena<Spill>) {
+        let first = group * BLOCKS;
+        self.words = slab.lend(group, spills);
+        self.base = offset_ptr(slab.base, first * self.size());
+        self.blocks = slab.class().blocks().saturating_sub(first).min(BLOCKS) as u16;
+        self.span = u32::from(self.blocks) * self.size;
+        self.group = group as u8;
+        self.turn();
+    }
+
+    /// The last block lies in the window and is in no word.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let Some(last) = self.last else {
+            return Ok(());
+        };
+        let spot = self.spot(last.addr().get());
+        let bits = spot.and_then(|spot| Some(self.words.get(spot.word())? & spot.bit()));
+        let right = bits == Some(0);
+        right
+            .then_some(())
+            .ok_or_else(|| format!("{last:?} is no last block"))
     }
 }

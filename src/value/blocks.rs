@@ -1,13 +1,13 @@
 //! The blocks of a big value: links between them, and the account of what they take.
 //!
 //! ```text
-//! link     | address / 16 (44 bits) | class (8) | node (6) | tag (6) |      0 = no block
+//! link     | address / 8 (45 bits) | class (7) | node (6) | tag (6) |       0 = no block
 //! account  | blocks u64 | memory u64 | bytes on node 0 | ... | on node 63 |   in the root's body
 //! ```
 //!
-//! A block lies at a multiple of 16, so eight bytes hold its address, what it takes to give it
-//! back, and six bits for whoever keeps the link (an index keeps a piece of a hash there and need
-//! not touch what does not match).
+//! A block lies at a multiple of 8 and there are less than 128 classes, so eight bytes hold its
+//! address, what it takes to give it back, and six bits for whoever keeps the link (an index keeps
+//! a piece of a hash there and need not touch what does not match).
 //!
 //! Invariants: memory = sum of sizes of the value's blocks = sum over nodes of bytes there; a link
 //! lies only in blocks of its own value, and leads to a live block of it. This file makes and
@@ -20,18 +20,23 @@
 use super::field::{get_u64, put, put_u64};
 use super::goal::Goal;
 use crate::ids::NodeId;
-use crate::pool::{Block, OutOfMemory, PoolHandle};
+use crate::pool::{Block, OutOfMemory, PoolHandle, SizeClass};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 const ADDRESS_BITS: u32 = 48;
-const ALIGN_BITS: u32 = 4;
+const ALIGN_BITS: u32 = 3;
 const CLASS_AT: u32 = ADDRESS_BITS - ALIGN_BITS;
-const NODE_AT: u32 = CLASS_AT + 8;
+const CLASS_BITS: u32 = 7;
+const NODE_AT: u32 = CLASS_AT + CLASS_BITS;
 const TAG_AT: u32 = NODE_AT + 6;
 const NODE_MASK: u64 = NodeId::COUNT_MAX as u64 - 1;
 
 const _: () = assert!(NodeId::COUNT_MAX == 1 << (TAG_AT - NODE_AT));
+const _: () = assert!(
+    SizeClass::LARGE.as_byte() >> CLASS_BITS == 0,
+    "the highest class"
+);
 
 /// How many tags there are.
 pub(super) const TAGS: u64 = 1 << (u64::BITS - TAG_AT);
@@ -113,7 +118,8 @@ impl Link {
 
     fn block(self) -> Option<Block> {
         let ptr = std::ptr::with_exposed_provenance_mut(self.addr());
-        let (class, node) = ((self.0 >> CLASS_AT) as u8, self.node().as_byte());
+        let class = (self.0 >> CLASS_AT) as u8 & ((1 << CLASS_BITS) - 1);
+        let node = self.node().as_byte();
         let ptr = NonNull::new(ptr)?;
         // SAFETY: a link is made of a block in this file alone, and what is followed is alive (the
         // head of the file); class and node are that block's.

@@ -32,8 +32,8 @@ fn a_new_string_lies_where_it_was_asked() {
         assert_eq!(pool.usage(id(node)).live.as_usize(), string.memory());
         assert_eq!(
             string.memory(),
-            32,
-            "16 of header, 5 of user, the class of 32"
+            24,
+            "16 of header, 5 of user, the class of 24"
         );
     }
     assert_all_home(pool);

@@ -20,12 +20,17 @@ pub trait Heap: Copy {
     const NAME: &'static str;
     /// The right to a block.
     type Block;
+    /// A block that is kept, with the bytes that were asked for: 16 bytes for each allocator.
+    type Object;
     fn alloc(self, size: usize) -> Self::Block;
     fn free(self, block: Self::Block);
     /// Writes the first `size` bytes, which it was asked for.
     fn write(block: &mut Self::Block, size: usize);
+    fn keep(block: Self::Block, size: u32) -> Self::Object;
+    fn size(object: &Self::Object) -> u32;
+    fn unkeep(object: Self::Object) -> Self::Block;
     /// Moves blocks together and gives back what then lies empty, where that can be asked for.
-    fn compact(self, _objects: &mut [(Self::Block, u32)]) {}
+    fn compact(self, _objects: &mut [Self::Object]) {}
     /// Bytes of the blocks given out, where they are counted.
     fn block_bytes(self) -> Option<u64> {
         None
@@ -36,8 +41,10 @@ pub trait Heap: Copy {
 #[derive(Clone, Copy)]
 pub struct Pool {
     pool: PoolHandle,
-    order: &'static [NodeId],
 }
+
+/// Where the pool's blocks come from: no other allocator here is asked for a node.
+const ORDER: &[NodeId] = &[NodeId::FIRST];
 
 struct Sum(AtomicI64);
 
@@ -54,7 +61,6 @@ impl Pool {
         let meter: &'static Sum = Box::leak(Box::new(Sum(AtomicI64::new(0))));
         Self {
             pool: PoolHandle::new(machine, meter),
-            order: &[NodeId::FIRST],
         }
     }
 
@@ -70,13 +76,43 @@ impl Default for Pool {
     }
 }
 
+/// A block as a value keeps it: class and node beside the pointer.
+pub struct Kept {
+    ptr: NonNull<u8>,
+    size: u32,
+    /// Written and read as one, so that a processor need not wait to put it together.
+    class_and_node: u16,
+}
+
+const _: () = assert!(size_of::<Kept>() == size_of::<(NonNull<u8>, u32)>());
+
+impl Kept {
+    #[inline]
+    fn new(block: Block, size: u32) -> Self {
+        let (class, node) = (block.class().as_byte(), block.node().as_byte());
+        Self {
+            ptr: block.into_raw(),
+            size,
+            class_and_node: u16::from(node) << 8 | u16::from(class),
+        }
+    }
+
+    #[inline]
+    fn into_block(self) -> Block {
+        let (class, node) = (self.class_and_node as u8, (self.class_and_node >> 8) as u8);
+        // SAFETY: made of such a block, which it alone keeps.
+        unsafe { Block::from_raw(self.ptr, class, node) }
+    }
+}
+
 impl Heap for Pool {
     const NAME: &'static str = "pool";
     type Block = Block;
+    type Object = Kept;
 
     #[inline]
     fn alloc(self, size: usize) -> Block {
-        let block = self.pool.alloc(size, self.order).expect("memory");
+        let block = self.pool.alloc(size, ORDER).expect("memory");
         used(block.addr());
         block
     }
@@ -88,21 +124,42 @@ impl Heap for Pool {
 
     #[inline]
     fn write(block: &mut Block, size: usize) {
-        block.bytes_mut()[..size].fill(0x5a);
+        // SAFETY: the block has that many bytes.
+        unsafe { block.bytes_mut().as_mut_ptr().write_bytes(0x5a, size) };
     }
 
-    fn compact(self, objects: &mut [(Block, u32)]) {
+    #[inline]
+    fn keep(block: Block, size: u32) -> Kept {
+        Kept::new(block, size)
+    }
+
+    fn size(object: &Kept) -> u32 {
+        object.size
+    }
+
+    #[inline]
+    fn unkeep(object: Kept) -> Block {
+        object.into_block()
+    }
+
+    fn compact(self, objects: &mut [Kept]) {
         for _ in 0..ROUNDS {
             let mut turn = Some(Turn::default());
             while let Some(next) = turn {
                 turn = self.pool.choose_leaving(next);
             }
-            for (block, size) in objects.iter_mut() {
-                if self.pool.is_leaving(block.addr()) {
-                    let mut made = self.alloc(*size as usize);
-                    made.bytes_mut()[..*size as usize]
-                        .copy_from_slice(&block.bytes()[..*size as usize]);
-                    self.free(std::mem::replace(block, made));
+            for object in objects.iter_mut() {
+                let size = object.size as usize;
+                if self.pool.is_leaving(object.ptr.addr().get()) {
+                    let mut made = self.alloc(size);
+                    // SAFETY: two blocks, of at least that many bytes each.
+                    unsafe {
+                        made.bytes_mut()
+                            .as_mut_ptr()
+                            .copy_from(object.ptr.as_ptr(), size)
+                    };
+                    let old = std::mem::replace(object, Kept::new(made, object.size));
+                    self.free(old.into_block());
                 }
             }
             self.pool.recall_leaving();
@@ -132,6 +189,7 @@ macro_rules! by_malloc {
         impl Heap for $type {
             const NAME: &'static str = $name;
             type Block = NonNull<u8>;
+            type Object = (NonNull<u8>, u32);
 
             #[inline]
             fn alloc(self, size: usize) -> NonNull<u8> {
@@ -147,6 +205,20 @@ macro_rules! by_malloc {
                 let block: *mut c_void = block.as_ptr().cast();
                 // SAFETY: `alloc` gave it, and it was not freed since.
                 unsafe { $free(block) };
+            }
+
+            #[inline]
+            fn keep(block: NonNull<u8>, size: u32) -> Self::Object {
+                (block, size)
+            }
+
+            fn size(object: &Self::Object) -> u32 {
+                object.1
+            }
+
+            #[inline]
+            fn unkeep(object: Self::Object) -> NonNull<u8> {
+                object.0
             }
 
             #[inline]

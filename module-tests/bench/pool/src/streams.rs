@@ -91,7 +91,7 @@ const HEADER: usize = 16;
 /// Many live objects, of which a random one is replaced at a time.
 pub struct Crowd<H: Heap> {
     heap: H,
-    live: Vec<(H::Block, u32)>,
+    live: Vec<H::Object>,
     sizes: Vec<u32>,
     turn: usize,
     dice: Dice,
@@ -110,7 +110,7 @@ impl<H: Heap> Crowd<H> {
         for _ in 0..count {
             let (mut made, size) = crowd.make();
             H::write(&mut made, size as usize);
-            crowd.live.push((made, size));
+            crowd.live.push(H::keep(made, size));
         }
         crowd
     }
@@ -130,8 +130,8 @@ impl<H: Heap> Crowd<H> {
             let victim = self.dice.below(self.live.len());
             let (mut made, size) = self.make();
             H::write(&mut made, HEADER);
-            let (old, _) = std::mem::replace(&mut self.live[victim], (made, size));
-            self.heap.free(old);
+            let old = std::mem::replace(&mut self.live[victim], H::keep(made, size));
+            self.heap.free(H::unkeep(old));
         }
     }
 
@@ -141,8 +141,8 @@ impl<H: Heap> Crowd<H> {
             let victim = self.dice.below(self.live.len());
             let (mut made, size) = self.make();
             H::write(&mut made, size as usize);
-            let (old, _) = std::mem::replace(&mut self.live[victim], (made, size));
-            self.heap.free(old);
+            let old = std::mem::replace(&mut self.live[victim], H::keep(made, size));
+            self.heap.free(H::unkeep(old));
         }
     }
 
@@ -150,18 +150,21 @@ impl<H: Heap> Crowd<H> {
     pub fn halve(&mut self) {
         for _ in 0..self.live.len() / 2 {
             let victim = self.dice.below(self.live.len());
-            let (old, _) = self.live.swap_remove(victim);
-            self.heap.free(old);
+            let old = self.live.swap_remove(victim);
+            self.heap.free(H::unkeep(old));
         }
     }
 
     /// Bytes that were asked for and not given back.
     pub fn bytes(&self) -> u64 {
-        self.live.iter().map(|(_, size)| u64::from(*size)).sum()
+        self.live
+            .iter()
+            .map(|object| u64::from(H::size(object)))
+            .sum()
     }
 
     /// The objects, each with its size, for whoever moves them.
-    pub fn objects(&mut self) -> &mut [(H::Block, u32)] {
+    pub fn objects(&mut self) -> &mut [H::Object] {
         &mut self.live
     }
 }

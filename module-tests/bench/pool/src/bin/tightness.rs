@@ -8,6 +8,7 @@
 
 use pool_bench::heap::{Glibc, Heap, Jemalloc, Mimalloc, Pool};
 use pool_bench::streams::{Crowd, Sizes, LIVE};
+use std::hint::black_box;
 use std::process::Command;
 use std::{env, fs};
 
@@ -25,7 +26,7 @@ fn resident() -> u64 {
 /// The ratio after each step, by bytes asked for and by bytes of blocks.
 fn measure<H: Heap>(heap: H) -> [Vec<f64>; 2] {
     let before_tables = Crowd::new(heap, Sizes::Uniform, 0);
-    let tables = vec![1_u8; LIVE * size_of::<(H::Block, u32)>()];
+    let tables = black_box(vec![1_u8; LIVE * size_of::<H::Object>()]);
     let base = resident();
     // The table of the crowd takes the place of this one.
     drop(tables);
