@@ -10,6 +10,7 @@
 #   make bench, make bench-pool   the pool beside jemalloc, mimalloc and the C library: how fast,
 #                how tight
 #   make test-soundness  memory, watched: random operations, loom, sanitizer, valgrind
+#   make bench-holds  how long the module holds the main thread: huge values grown, moved, deleted
 #   make bench-native    what the module costs stock commands: instructions, throughput
 #   make test-redis Redis's own suite, while the module moves its keys to and fro
 #   make test-types  Redis's own tests of the five types, on servers whose plain commands act on
@@ -32,7 +33,7 @@ export REDIS_SERVER PORT ARGS
 
 .DEFAULT_GOAL := help
 .PHONY: help build module redis run demo demo-native bench-strings bench-native bench-tiering \
-	bench bench-pool bench-compaction test test-rust test-tools test-server test-types \
+	bench bench-pool bench-compaction bench-holds test test-rust test-tools test-server test-types \
 	test-differential test-replicas test-redis test-soundness test-numa bench-numa tidy lint clean
 
 help:
@@ -56,6 +57,7 @@ help:
 	@echo 'make bench        the pool beside jemalloc, mimalloc and glibc: speed  (ROUNDS=)'
 	@echo 'make bench-pool   the same: resident and live bytes'
 	@echo 'make bench-compaction  memory of a server that lost a random half of its NUMA strings'
+	@echo 'make bench-holds  the longest holds of the main thread by the module  (ONLY= SCALE= ROUNDS= RATE=)'
 	@echo 'make bench-native  what the module costs stock commands (WHAT= MODE= ROUNDS=; needs valgrind)'
 	@echo 'make lint         formatting and clippy, warnings are errors'
 	@echo 'make tidy         format the code, then run the checks of src/tidy.rs'
@@ -100,6 +102,9 @@ bench-pool: redis
 
 bench-compaction: build
 	@exec python3 -B module-tests/bench/compaction.py
+
+bench-holds: build
+	@exec python3 -B module-tests/bench/holds.py
 
 bench-native: build
 	@exec python3 module-tests/bench/native.py

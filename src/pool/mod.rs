@@ -32,6 +32,7 @@ mod check;
 mod class;
 mod compact;
 mod gauge;
+mod give_back;
 mod handle;
 mod large;
 mod loose;
@@ -59,7 +60,7 @@ pub use charge::Meter;
 pub use class::SizeClass;
 pub use compact::Turn;
 pub use gauge::NodeUsage;
-pub use handle::{Block, PoolHandle};
+pub use handle::{frees_are_prepaid, Block, PoolHandle};
 
 /// No node that was asked has room: the command answers Redis's OOM error and changes nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

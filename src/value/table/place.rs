@@ -29,6 +29,11 @@ const GROW_HEAP: usize = 6 << 10;
 const SHRINK_PART: usize = 4;
 /// A big table of one segment with no more entries than this becomes small again.
 const SMALL_AGAIN: usize = SMALL_ENTRIES_MAX / 4;
+/// What it costs to look at a segment, and at a text of one, that need not move: in bytes of a
+/// copy. A move that meets what moved before would else look at all of a table in one slice.
+const LOOK_COST: usize = 128;
+/// See [`LOOK_COST`].
+const TEXT_COST: usize = 32;
 /// Segments at most: the place has 32 bits.
 const SEGMENTS_MAX: usize = 1 << 31;
 
@@ -249,17 +254,16 @@ impl<const VALUES: bool> Table<VALUES> {
     }
 
     fn relocate_big(&mut self, to: NodeId, budget: usize) -> Result<Step, OutOfMemory> {
-        let mut bytes = 0;
+        let (mut bytes, mut cost) = (0, 0);
         let more = |bytes| Step { bytes, done: false };
-        for index in self.seen().cursor()..self.segments() {
-            if bytes >= budget {
-                self.big().set_cursor(index);
+        for at in self.seen().cursor()..self.segments() + self.seen().pages() {
+            if cost >= budget {
+                self.big().set_cursor(at);
                 return Ok(more(bytes));
             }
-            bytes += self.relocate_segment(index, to)?;
-        }
-        for page in 0..self.seen().pages() {
-            bytes += self.relocate_page(page, to)?;
+            let moved = self.relocate_at(at, to)?;
+            bytes += moved;
+            cost += moved + self.look_cost(at);
         }
         self.big().set_cursor(0);
         if self.seen().share(to) < self.seen().total() {
@@ -272,6 +276,22 @@ impl<const VALUES: bool> Table<VALUES> {
         }
         self.big().set_target(None);
         Ok(Step { bytes, done: true })
+    }
+
+    /// Moves what a cursor stands at: the segments, then the pages of links to them.
+    fn relocate_at(&mut self, at: usize, to: NodeId) -> Result<usize, OutOfMemory> {
+        match at.checked_sub(self.segments()) {
+            None => self.relocate_segment(at, to),
+            Some(page) => self.relocate_page(page, to),
+        }
+    }
+
+    fn look_cost(&self, at: usize) -> usize {
+        if at < self.segments() && self.seen().outside() > 0 {
+            LOOK_COST + TEXT_COST * self.segment(at).count()
+        } else {
+            LOOK_COST
+        }
     }
 
     fn relocate_segment(&mut self, index: usize, to: NodeId) -> Result<usize, OutOfMemory> {
