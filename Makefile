@@ -5,6 +5,7 @@
 #                REDIS_SERVER=<path> for a server of your own)
 #   make build   get and build what is missing, start nothing
 #   make test    Rust tests, tests of the tools, server tests; ends with "N passed, N failed"
+#   make bench-types     the NUMA types against the stock ones: memory, the suite of redis-benchmark
 #   make bench-strings   NUMA.GET and NUMA.SET against GET and SET, interleaved on one server
 #   make bench-tiering   hits, moves and cost of the tiering engine in a simulator, beside others
 #   make bench, make bench-pool   the pool beside jemalloc, mimalloc and the C library: how fast,
@@ -15,6 +16,8 @@
 #   make test-redis Redis's own suite, while the module moves its keys to and fro
 #   make test-types  Redis's own tests of the five types, on servers whose plain commands act on
 #                NUMA types
+#   make test-servers  what any server must show, on Debian's Redis 7.0 and Valkey 8, and on Redis
+#                6.2 without jemalloc
 #   make test-differential  1,000,000 random operations of each type, on stock and NUMA types alike
 #   make test-replicas  1,000,000 mixed commands, a replica of another shape, moves on both sides
 #   make test-numa  the tests on real NUMA nodes, in a Linux guest
@@ -29,12 +32,16 @@ TOOLS := module-tests/tools
 # Runs a command with LIBCLANG_PATH set to a libclang that bindgen can use.
 WITH_LIBCLANG := sh $(TOOLS)/with-libclang
 
-export REDIS_SERVER PORT ARGS
+export REDIS_SERVER PORT ARGS SERVERS
 
 .DEFAULT_GOAL := help
 .PHONY: help build module redis run demo demo-native bench-strings bench-native bench-tiering \
 	bench bench-pool bench-compaction bench-holds test test-rust test-tools test-server test-types \
 	test-differential test-replicas test-redis test-soundness test-numa bench-numa tidy lint clean
+.PHONY: bench bench-compaction bench-native bench-numa bench-pool bench-strings bench-tiering \
+	bench-types build clean demo demo-native help lint module plugins redis run test \
+	test-differential test-numa test-redis test-replicas test-rust test-server test-servers \
+	test-soundness test-tools test-types tidy
 
 help:
 	@echo 'make run          build what is missing, start Redis with the module (PORT= ARGS= REDIS_SERVER=)'
@@ -45,6 +52,7 @@ help:
 	@echo 'make test-server  the server tests only      (UNITS="<file> ..." as in module-tests/tests.list)'
 	@echo 'make test-redis   Redis own test suite while the module moves its keys  (UNITS="unit/type/list ...")'
 	@echo 'make test-types   stock tests of the five types, on NUMA types  (TYPES="type/hash ...")'
+	@echo 'make test-servers  Redis 7.0, Valkey 8 and Redis without jemalloc  (SERVERS="<name> ..." UNITS=)'
 	@echo 'make test-differential random operations on stock and NUMA types  (OPERATIONS= SEED= TYPES="hashes ...")'
 	@echo 'make test-replicas the same data on a replica of another shape  (OPERATIONS= SEED=)'
 	@echo 'make test-numa    tests on real nodes, in a Linux guest (ONLY="<part of a test name>")'
@@ -52,6 +60,7 @@ help:
 	@echo 'make bench-numa   far misses a request, by who places the memory (ARGS="--only <row> --seed <n> ...")'
 	@echo 'make demo         hot keys coming near, drawn  (TRACE= RATE= DEMO_REQUESTS=; see module-tests/demo)'
 	@echo 'make demo-native  native keys of a stock file, against the oracle  (KEYS= NEAR= SECONDS= SEED=)'
+	@echo 'make bench-types  NUMA types against the stock ones  (WHAT="memory strings throughput instructions")'
 	@echo 'make bench-strings NUMA.GET and NUMA.SET against the stock ones (ROUNDS= SIZES= CALLGRIND=1)'
 	@echo 'make bench-tiering the tiering engine in a simulator    (ONLY= KEYS= SEED= TRACES=; see its main.rs)'
 	@echo 'make bench        the pool beside jemalloc, mimalloc and glibc: speed  (ROUNDS=)'
@@ -59,6 +68,7 @@ help:
 	@echo 'make bench-compaction  memory of a server that lost a random half of its NUMA strings'
 	@echo 'make bench-holds  the longest holds of the main thread by the module  (ONLY= SCALE= ROUNDS= RATE=)'
 	@echo 'make bench-native  what the module costs stock commands (WHAT= MODE= ROUNDS=; needs valgrind)'
+	@echo 'make plugins      the example strategies of other modules, in C and Rust, under target/plugins'
 	@echo 'make lint         formatting and clippy, warnings are errors'
 	@echo 'make tidy         format the code, then run the checks of src/tidy.rs'
 	@echo 'make clean        remove target/'
@@ -82,6 +92,9 @@ demo: build
 
 demo-native: build
 	@exec python3 module-tests/demo/native.py
+
+bench-types: build
+	@exec python3 -B module-tests/bench/numa_types.py
 
 bench-strings: build
 	@exec python3 module-tests/bench/strings.py
@@ -119,11 +132,25 @@ test-rust:
 
 test-tools:
 	@sh $(TOOLS)/need python3
-	@status=0; for folder in tools demo guest; do \
+	@status=0; for folder in tools demo guest servers; do \
 		python3 -B -m unittest discover -s module-tests/$$folder -p 'test_*.py' || status=1; \
 	done; exit $$status
 
-test-server: build
+# Strategies of other modules, in C and in Rust: examples, and one that is hostile for the tests.
+PLUGIN_CFLAGS := -std=c99 -Wall -Wextra -Werror -O2 -fPIC -shared -Isrc/redis/plugin
+
+plugins:
+	@sh $(TOOLS)/need cargo cc python3 pip
+	@mkdir -p target/plugins
+	@tree=$$(python3 $(TOOLS)/get-redis --source) && for name in bring_home hostile; do \
+		cc $(PLUGIN_CFLAGS) -I$$tree/src -o target/plugins/$$name.so \
+			module-tests/plugins/$$name.c || exit 1; \
+	done
+	@$(WITH_LIBCLANG) cargo build --quiet --release --locked -p numa-strategy-cold-out
+	@cp target/release/libcold_out.so target/plugins/cold_out.so
+	@chmod +x target/plugins/*.so
+
+test-server: build plugins
 	@sh $(TOOLS)/need tclsh
 	@python3 module-tests/run $(UNITS)
 
@@ -140,6 +167,10 @@ test-types: build
 	@sh $(TOOLS)/need tclsh
 	@python3 -B module-tests/types/run $(TYPES)
 
+# Fetches Debian packages and builds Redis once more; ends with "N passed, N failed".
+test-servers: build
+	@sh $(TOOLS)/need cc make tclsh
+	@python3 -B module-tests/servers/run $(UNITS)
 # Every reply, time to live and content compared, through moves, reloads and conversions: an hour of
 # one core. `make test` does a tenth of it.
 test-differential: OPERATIONS ?= 1000000

@@ -138,6 +138,8 @@ pub struct SlotIndex(u8);
 impl SlotIndex {
     /// How many slots there are.
     pub const COUNT: usize = 16;
+    /// The one whose strategy commands speak of: NUMAMIGRATE SCAN, NUMA PLAN.
+    pub const AUTOMATIC: Self = Self(1);
 
     /// The slot of that number, or nothing where there is none.
     #[must_use]

@@ -21,7 +21,7 @@ mod tidy;
 
 use crate::redis::raw::{Args, Ctx, LogLevel, Name};
 use crate::redis::server::Server;
-use crate::redis::{events, guard, load, main_cell};
+use crate::redis::{events, guard, load, main_cell, plugin};
 
 /// Serves the load. Everything that can fail comes before the first thing that the server would
 /// call us back for: a module whose load fails is unloaded, and a subscription would outlive it.
@@ -61,11 +61,22 @@ fn begin(ctx: Ctx<'_>, server: &'static Server) {
             "the server refused the INFO section; use NUMA INFO",
         );
     }
+    if !plugin::export(ctx) {
+        ctx.log(
+            LogLevel::Warning,
+            "the server refused to share a function; other modules can bring no strategies",
+        );
+    }
     load::announce(ctx, server);
     server.works.with(|works| works.start_timer(ctx));
 }
 
-/// The server's allocator, see `redis::allocator`; tests have no server.
+/// Tests have no server, and run out of memory on purpose.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: pool::Rationed = pool::Rationed;
+
+/// The server's allocator, see `redis::allocator`.
 #[cfg(not(test))]
 #[global_allocator]
 static ALLOCATOR: redis::allocator::ServerAlloc = redis::allocator::ServerAlloc;

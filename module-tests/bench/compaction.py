@@ -17,7 +17,7 @@ import socket
 import sys
 import time
 
-import strings
+from servers import Server
 
 KEYS = int(os.environ.get("KEYS", "1000000"))
 SECONDS_MAX = float(os.environ.get("SECONDS_MAX", "60"))
@@ -93,7 +93,7 @@ def main():
     numbers = list(range(KEYS))
     random.Random(SEED).shuffle(numbers)
     gone, kept = numbers[:KEYS // 2], sorted(numbers[KEYS // 2:])
-    with strings.Server(more=DEFRAG) as halved, strings.Server(more=DEFRAG) as control:
+    with Server(more=DEFRAG) as halved, Server(more=DEFRAG) as control:
         ours, theirs = Client(halved.port), Client(control.port)
         fill(ours, sorted(numbers))
         fill(theirs, kept)

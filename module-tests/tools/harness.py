@@ -12,7 +12,7 @@ OTHER = re.compile(
     r"^(\[[^\]]+\]: |\[\d+/\d+ done\]|Testing |Cleanup: |Waiting for |Forcing |Killing |\s+The End$)"
 )
 CRASH = re.compile(
-    r"=== REDIS BUG REPORT START|crashed by signal|=== ASSERTION FAILED|Guru Meditation"
+    r"=== (?:REDIS|VALKEY) BUG REPORT START|crashed by signal|=== ASSERTION FAILED|Guru Meditation"
     r"|has overflowed its stack|memory allocation of \d+ bytes failed|ERROR: AddressSanitizer"
 )
 

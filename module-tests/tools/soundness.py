@@ -108,12 +108,12 @@ def server():
         return 0, 1
     sys.path.insert(0, os.path.join(fetch.ROOT, "module-tests", "bench"))
     import compaction
-    import strings
+    import servers
     with tempfile.TemporaryDirectory() as folder:
         log = os.path.join(folder, "valgrind")
         watcher = ["valgrind", f"--log-file={log}", "--child-silent-after-fork=yes",
                    "--undef-value-errors=no"]
-        with strings.Server(watcher, compaction.DEFRAG) as held:
+        with servers.Server(watcher, compaction.DEFRAG) as held:
             client = compaction.Client(held.port)
             work(client.ask)
             client.wait("numa_compactions")

@@ -62,6 +62,12 @@ impl Ledger {
             .is_some_and(|entry| entry.len == mapping.len.as_usize() && entry.node == mapping.node)
     }
 
+    /// Whether both are out, on one node, and the second could take the place of the first.
+    pub(super) fn can_widen(&self, old: &Mapping, wider: &Mapping) -> bool {
+        let apart = old.base != wider.base && old.node == wider.node && old.len <= wider.len;
+        apart && self.holds(old) && self.holds(wider)
+    }
+
     /// The node of the mapping that the address lies in.
     pub(super) fn node_of(&self, address: usize) -> Option<NodeId> {
         let (base, entry) = self.entries.range(..=address).next_back()?;

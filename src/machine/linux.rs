@@ -128,6 +128,27 @@ pub(super) unsafe fn discard(base: NonNull<u8>, len: usize) {
     }
 }
 
+/// Moves the OS pages of a mapping to the beginning of another place, which is `wider` bytes long
+/// and lies there as one mapping afterwards, under the policy of the moved one; false where the
+/// kernel refuses, and nothing has changed but that the other place may be unmapped.
+///
+/// # Safety
+/// * `base` and `len` are whole OS pages of a mapping of ours, mapped by one call;
+/// * the other place is a fresh mapping of ours, apart from it; nobody uses it;
+/// * nobody holds a reference into the first one, and nobody uses its addresses any more.
+pub(super) unsafe fn move_pages_to(
+    base: NonNull<u8>,
+    len: usize,
+    place: NonNull<u8>,
+    wider: usize,
+) -> bool {
+    let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+    let (from, to) = (base.as_ptr().cast(), place.as_ptr());
+    // SAFETY: the caller's duties: the pages are ours to move, and the place ours to give up.
+    let answer = unsafe { libc::mremap(from, len, wider, flags, to) };
+    answer != libc::MAP_FAILED
+}
+
 /// Address space of `len` bytes (whole OS pages) that nothing may touch yet; nothing where the
 /// kernel has none. It costs no memory, whatever the kernel's accounting.
 pub(super) fn reserve_space(len: usize) -> Option<NonNull<u8>> {
@@ -466,6 +487,29 @@ impl Machine for LinuxMachine {
             // once, and its one owner gave it up by handing it over.
             unsafe { release(mapping.base, mapping.len.as_usize()) };
         }
+    }
+
+    fn widen(&self, old: Mapping, wider: Mapping) -> Result<Mapping, Mapping> {
+        let mut ledger = self.ledger();
+        if !ledger.can_widen(&old, &wider) {
+            drop(ledger);
+            self.unmap(wider);
+            return Err(old);
+        }
+        let (len, wide) = (old.len.as_usize(), wider.len.as_usize());
+        // SAFETY: both are mappings that we gave out, the ledger says so, and not the same; their
+        // one owner handed them over, so nobody else uses either.
+        let moved = unsafe { move_pages_to(old.base, len, wider.base, wide) };
+        if !moved {
+            // The kernel may have unmapped the place, and someone else be there by now: what is
+            // lost is address space that was never touched.
+            ledger.strike(&wider);
+            return Err(old);
+        }
+        ledger.strike(&old);
+        drop(ledger);
+        name_range(wider.base, wide, &format!("redis-numa node {}", wider.node));
+        Ok(wider)
     }
 
     fn reserve(&self, len: Bytes, node: NodeId) -> Result<Mapping, MapError> {
@@ -852,5 +896,76 @@ mod tests {
         if machine.topology.nodes.len() == 1 {
             assert!(machine.degraded().unwrap().contains("one memory node"));
         }
+    }
+
+    /// The mode and the nodes of the policy that the kernel keeps for an address.
+    fn policy_at(addr: usize) -> (i32, u64) {
+        const OF_ADDRESS: usize = 1 << 1;
+        let (mut mode, mut mask) = (0_i32, [0_u64; 16]);
+        let (to_mode, to_mask) = (ptr::from_mut(&mut mode), mask.as_mut_ptr());
+        // SAFETY: the kernel writes one i32 to mode and at most 1024 bits to mask.
+        let answer = unsafe {
+            libc::syscall(
+                libc::SYS_get_mempolicy,
+                to_mode,
+                to_mask,
+                1024_usize,
+                addr,
+                OF_ADDRESS,
+            )
+        };
+        assert!(answer == 0, "{}", io::Error::last_os_error());
+        (mode, mask[0])
+    }
+
+    #[test]
+    fn a_widened_mapping_keeps_bytes_and_policy() {
+        let machine = LinuxMachine::discover();
+        let node = machine.topology().nodes[0].id;
+        let (short, long) = (Bytes::mib(4), Bytes::mib(6));
+        let old = machine.map(short, Bytes::mib(2), node).unwrap();
+        // SAFETY: the first page of a mapping that only this test knows.
+        unsafe { old.base.as_ptr().write_bytes(7, 4096) };
+        let before = policy_at(old.base.addr().get());
+        let first = machine.map(long, Bytes::mib(2), node).unwrap();
+        let widened = machine.widen(old, first).unwrap();
+        let second = machine.map(Bytes::mib(9), Bytes::mib(2), node).unwrap();
+        let widened = machine.widen(widened, second).unwrap();
+        assert_eq!(widened.len, Bytes::mib(9));
+        for page in [0, 4095] {
+            // SAFETY: within the mapping that was widened.
+            assert_eq!(unsafe { widened.base.add(page).read() }, 7);
+        }
+        let base = widened.base.addr().get();
+        for offset in [0, short.as_usize(), Bytes::mib(9).as_usize() - 4096] {
+            assert_eq!(policy_at(base + offset), before, "at {offset}");
+        }
+        // SAFETY: the last byte of the mapping; it was never written.
+        assert_eq!(
+            unsafe { widened.base.add(Bytes::mib(9).as_usize() - 1).read() },
+            0
+        );
+        machine.unmap(widened);
+    }
+
+    #[test]
+    fn what_was_never_given_out_is_not_widened() {
+        let machine = LinuxMachine::discover();
+        let node = machine.topology().nodes[0].id;
+        let old = machine.map(Bytes::mib(4), Bytes::mib(2), node).unwrap();
+        let short = machine.map(Bytes::mib(2), Bytes::mib(2), node).unwrap();
+        let old = machine.widen(old, short).unwrap_err();
+        let base = old.base;
+        let made_up = Mapping {
+            len: Bytes::mib(8),
+            ..old
+        };
+        let wide = machine.map(Bytes::mib(8), Bytes::mib(2), node).unwrap();
+        let made_up = machine.widen(made_up, wide).unwrap_err();
+        assert_eq!(made_up.base, base);
+        machine.unmap(Mapping {
+            len: Bytes::mib(4),
+            ..made_up
+        });
     }
 }

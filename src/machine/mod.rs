@@ -103,6 +103,17 @@ pub trait Machine: Send + Sync {
     /// Gives the address space back.
     fn unmap(&self, mapping: Mapping);
 
+    /// Makes a mapping longer: the OS pages of `old`, with their bytes and on their nodes, become
+    /// the beginning of `wider`, which is of the same node, as long at least, and was never written
+    /// to; nothing is copied. The addresses of `old` are gone then.
+    ///
+    /// # Errors
+    /// The old mapping, untouched, where the kernel does not do it; the wider one went back.
+    fn widen(&self, old: Mapping, wider: Mapping) -> Result<Mapping, Mapping> {
+        self.unmap(wider);
+        Err(old)
+    }
+
     /// Reserves `len` bytes of address space for good, preferring `node`, none of it usable before
     /// [`open_space`]: what an allocator that calls us from any thread is given to carve up, since
     /// address space by the piece would need books, and books a lock.

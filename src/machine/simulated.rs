@@ -190,6 +190,24 @@ impl Machine for SimulatedMachine {
         }
     }
 
+    fn widen(&self, old: Mapping, wider: Mapping) -> Result<Mapping, Mapping> {
+        let mut ledger = self.ledger();
+        if !ledger.can_widen(&old, &wider) {
+            drop(ledger);
+            self.unmap(wider);
+            return Err(old);
+        }
+        // SAFETY: both are mappings that we gave out, the ledger says so, and not the same; their
+        // one owner handed them over, so nobody else uses either.
+        if !unsafe { memory::widen(&old, &wider) } {
+            // As on a real machine: the place may be somebody else's by now.
+            ledger.strike(&wider);
+            return Err(old);
+        }
+        ledger.strike(&old);
+        Ok(wider)
+    }
+
     fn discard(&self, mapping: &Mapping, range: Range<usize>) {
         let pages = linux::inner_pages(mapping, &range);
         if pages.is_empty() || !self.ledger().holds(mapping) {
@@ -306,6 +324,15 @@ mod memory {
         unsafe { linux::release(mapping.base, mapping.len.as_usize()) };
     }
 
+    /// # Safety
+    /// * both mappings came from [`take`], the second one is as long at least and fresh;
+    /// * nobody uses either; the first one is gone where the answer is true.
+    pub(super) unsafe fn widen(old: &Mapping, wider: &Mapping) -> bool {
+        let (len, wide) = (old.len.as_usize(), wider.len.as_usize());
+        // SAFETY: the caller's duties are the same.
+        unsafe { linux::move_pages_to(old.base, len, wider.base, wide) }
+    }
+
     pub(super) fn whole_process() -> Result<Bytes, String> {
         let totals = residency::totals(Path::new("/proc/self/numa_maps"))?;
         Ok(totals.into_iter().map(|(_, bytes)| bytes).sum())
@@ -375,6 +402,18 @@ mod memory {
             // SAFETY: taken with this layout, and by the caller's duty given back once.
             unsafe { dealloc(mapping.base.as_ptr(), layout) };
         }
+    }
+
+    /// # Safety
+    /// * both mappings came from [`take`], the second one is as long at least;
+    /// * nobody uses either; the first one is gone afterwards.
+    pub(super) unsafe fn widen(old: &Mapping, wider: &Mapping) -> bool {
+        let (from, to) = (old.base.as_ptr(), wider.base.as_ptr());
+        // SAFETY: two allocations, both at least as long as the first.
+        unsafe { from.copy_to_nonoverlapping(to, old.len.as_usize()) };
+        // SAFETY: the caller gives the first one up.
+        unsafe { give_back(old) };
+        true
     }
 
     /// # Safety

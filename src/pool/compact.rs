@@ -23,6 +23,7 @@
 use super::class::SizeClass;
 use super::owner::Owner;
 use super::slab::{Place, NO_SLAB};
+use super::OutOfMemory;
 use crate::ids::NodeId;
 
 /// Partly used slabs of one bin that one choice looks at.
@@ -32,33 +33,37 @@ const SLACK_MIN_PERCENT: usize = 3;
 
 /// How many of the slabs with these numbers of live blocks, fewest first, may leave: their blocks
 /// fit into what is free in the others.
-fn leavers(live: &[u16], blocks: usize) -> usize {
-    let free = |live: &u16| blocks - usize::from(*live);
-    let mut room: usize = live.iter().map(free).sum();
+fn leavers(live: impl Iterator<Item = u16> + Clone, blocks: usize) -> usize {
+    let free = |live: u16| blocks - usize::from(live);
+    let mut room: usize = live.clone().map(free).sum();
     let mut moved = 0;
-    let fits = |live: &&u16| {
-        moved += usize::from(**live);
-        room -= free(live);
+    let fits = |live: &u16| {
+        moved += usize::from(*live);
+        room -= free(*live);
         moved <= room
     };
-    live.iter().take_while(fits).count()
+    live.take_while(fits).count()
 }
 
 impl Owner {
-    /// Chooses among the slabs of that bin; how many are to leave.
+    /// Chooses among the slabs of that bin; how many are to leave, none where there is no memory to
+    /// list them.
     pub(super) fn choose(&mut self, node: NodeId, class: SizeClass) -> usize {
+        self.try_to_choose(node, class).unwrap_or(0)
+    }
+
+    fn try_to_choose(&mut self, node: NodeId, class: SizeClass) -> Result<usize, OutOfMemory> {
         let Some(head) = self.bin(node, class).map(|bin| bin.partial) else {
-            return 0;
+            return Ok(0);
         };
-        let mut found = self.list(head);
+        let mut found = self.list(head)?;
         let used: usize = found.iter().map(|(live, _)| usize::from(*live)).sum();
         let all = found.len() * class.blocks();
         if (all - used) * 100 < all * SLACK_MIN_PERCENT {
-            return 0;
+            return Ok(0);
         }
         found.sort_unstable();
-        let live: Vec<u16> = found.iter().map(|(live, _)| *live).collect();
-        let count = leavers(&live, class.blocks());
+        let count = leavers(found.iter().map(|(live, _)| *live), class.blocks());
         for &(_, id) in found.iter().take(count) {
             self.settle_slab(id);
             self.unlink(id);
@@ -67,18 +72,19 @@ impl Owner {
                 _ => self.link(id, Place::Leaving),
             }
         }
-        count
+        Ok(count)
     }
 
     /// The slabs of a list with their live blocks, as far as one choice looks.
-    fn list(&self, head: u32) -> Vec<(u16, u32)> {
+    fn list(&self, head: u32) -> Result<Vec<(u16, u32)>, OutOfMemory> {
         let mut found = Vec::new();
         let mut at = head;
         while let Some(slab) = self.slabs.get(at).filter(|_| found.len() < LOOK_MAX) {
+            found.try_reserve(1)?;
             found.push((slab.live() as u16, at));
             at = slab.next;
         }
-        found
+        Ok(found)
     }
 
     /// Whether the block at that address is to be moved, and has somewhere to go.
@@ -126,15 +132,14 @@ impl Turn {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn the_sparsest_leave_as_long_as_the_rest_can_take_their_blocks() {
-        assert_eq!(leavers(&[8; 10], 16), 5);
-        assert_eq!(leavers(&[1, 1, 15, 15], 16), 2);
-        assert_eq!(leavers(&[15; 16], 16), 1);
-        assert_eq!(leavers(&[15; 15], 16), 0);
-        assert_eq!(leavers(&[], 16), 0);
-        assert_eq!(leavers(&[3], 16), 0);
+        let leavers = |live: &[u16]| super::leavers(live.iter().copied(), 16);
+        assert_eq!(leavers(&[8; 10]), 5);
+        assert_eq!(leavers(&[1, 1, 15, 15]), 2);
+        assert_eq!(leavers(&[15; 16]), 1);
+        assert_eq!(leavers(&[15; 15]), 0);
+        assert_eq!(leavers(&[]), 0);
+        assert_eq!(leavers(&[3]), 0);
     }
 }

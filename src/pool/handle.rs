@@ -272,6 +272,8 @@ impl PoolHandle {
     /// nothing has changed then.
     #[inline]
     pub fn alloc(self, size: usize, order: &[NodeId]) -> Result<Block, OutOfMemory> {
+        #[cfg(test)]
+        super::faults::count_block()?;
         match self.fast(|books| books.alloc_fast(size, order)).flatten() {
             Some(piece) => Ok(Block(piece)),
             None => self.alloc_slowly(size, order),
@@ -296,6 +298,28 @@ impl PoolHandle {
     fn finish_large(self, mut block: Block) -> Result<Block, OutOfMemory> {
         let extent = self.with_books(|books| books.extent_of(block.0));
         block.seal_large(extent.flatten().ok_or(OutOfMemory)?, self.0.key);
+        Ok(block)
+    }
+
+    /// Makes a large block longer without copying it, so that it has `size` bytes; its address may
+    /// be another one then. The new bytes are initialised, as those of any block.
+    ///
+    /// # Errors
+    /// The block as it was, where that does not go: it is none of the large ones, or there is no
+    /// room for it to grow.
+    pub fn grow(self, mut block: Block, size: usize) -> Result<Block, Block> {
+        if !block.class().is_large() || !block.is_sealed(self.0.key) {
+            return Err(block);
+        }
+        let grown = self.with_books(|books| {
+            let piece = books.grow_large(block.0, size)?;
+            Some((piece, books.extent_of(piece)?))
+        });
+        let Some((piece, extent)) = grown.flatten() else {
+            return Err(block);
+        };
+        block = Block(piece);
+        block.seal_large(extent, self.0.key);
         Ok(block)
     }
 
@@ -457,14 +481,10 @@ impl PoolHandle {
     /// The slabs that have not emptied stay.
     pub fn recall_leaving(self) {
         self.with_books(|books| {
-            let turns = (0..).scan(Turn::default(), |turn, _| {
-                let bin = turn.bin(books.nodes.len());
-                *turn = turn.next();
-                bin
-            });
-            let bins: Vec<_> = turns.collect();
-            for (node, class) in bins {
+            let mut turn = Turn::default();
+            while let Some((node, class)) = turn.bin(books.nodes.len()) {
                 books.recall(node, class);
+                turn = turn.next();
             }
         });
     }

@@ -24,6 +24,9 @@
 //! for it. The table here stays the authority: what comes home is looked up by address, and the
 //! header is believed only where its seal is right. Whoever frees the block wipes the seal.
 //!
+//! A block that grows keeps its OS pages: a run takes the free units behind it, a mapping hands its
+//! pages over to a longer one (`Machine::widen`). So APPEND to a string of 100 MB copies nothing.
+//!
 //! Rejected: a locked table (the lock may be held at a fork), size classes for large blocks (up to
 //! an eighth lost where whole OS pages are exact), and runs that start within a unit (a second
 //! bitmap, four times as long, for at most 12 KiB of address space a block).
@@ -32,6 +35,7 @@ use super::address::Tenant;
 use super::class::UNIT;
 use super::owner::Owner;
 use super::piece::{offset_ptr, Piece};
+use super::supply::REGION_ALIGN;
 use super::OutOfMemory;
 use crate::ids::{Bytes, NodeId};
 use crate::machine::{os_page, Mapping};
@@ -184,11 +188,91 @@ impl Owner {
         len: Bytes,
     ) -> Result<(NonNull<u8>, Large), OutOfMemory> {
         self.room_for(node, len, len)?;
-        // One entry for the first unit is enough: a large block is known by its start.
-        let Ok(mapping) = self.map(node, len, Bytes::from(UNIT), Bytes(1)) else {
+        let Ok(mapping) = self.map_large(node, len) else {
             return self.refuse(node, len);
         };
         Ok((mapping.base, Large::Mapped(mapping)))
+    }
+
+    /// A mapping for one block. One entry for the first unit is enough: a large block is known by
+    /// its start. Aligned so that the kernel can move its page tables in one go.
+    fn map_large(&mut self, node: NodeId, len: Bytes) -> Result<Mapping, OutOfMemory> {
+        let align = if len < REGION_ALIGN {
+            Bytes::from(UNIT)
+        } else {
+            REGION_ALIGN
+        };
+        self.map(node, len, align, Bytes(1))
+    }
+
+    /// Makes a large block longer without copying it, so that it has `size` bytes: a run by the
+    /// units behind it, a mapping by one that takes its OS pages over. The piece from now
+    /// on; nothing where that does not go, and nothing has changed then.
+    pub(super) fn grow_large(&mut self, piece: Piece, size: usize) -> Option<Piece> {
+        let (node, len) = (piece.node(), len_for(size)?);
+        let (id, extent) = self.large_at(piece)?;
+        let more = len.as_usize().checked_sub(extent.len)?;
+        if more == 0 || !self.common.gauges.node(node).allows(more) {
+            return None;
+        }
+        let base = match self.larges.get(id)? {
+            Large::Vacant => None,
+            Large::Run(run) => self.grow_run(id, *run, node, len),
+            Large::Mapped(_) => self.grow_mapping(id, node, len, Bytes::from(more)),
+        }?;
+        let gauge = self.common.gauges.node(node);
+        gauge.held.add(more as u64);
+        gauge.owned.add(more as u64);
+        self.settle_if_due(node);
+        Some(Piece::new(offset_ptr(base, HEADER), piece.class(), node))
+    }
+
+    fn grow_run(&mut self, id: u32, run: Run, node: NodeId, len: Bytes) -> Option<NonNull<u8>> {
+        if len > self.nodes.get(node.index())?.run_max() {
+            return None;
+        }
+        let old = run.units();
+        let longer = Run {
+            pages: (len.0 / os_page().0) as u32,
+            ..run
+        };
+        let region = self.regions.get_mut(run.region.into())?;
+        if !region.extend(old.end..longer.units().end) {
+            return None;
+        }
+        let base = region.unit_ptr(old.start)?;
+        *self.larges.get_mut(id)? = Large::Run(longer);
+        Some(base)
+    }
+
+    fn grow_mapping(
+        &mut self,
+        id: u32,
+        node: NodeId,
+        len: Bytes,
+        more: Bytes,
+    ) -> Option<NonNull<u8>> {
+        self.room_for(node, more, more).ok()?;
+        let wider = self.map_large(node, len).ok()?;
+        let Large::Mapped(old) = std::mem::take(self.larges.get_mut(id)?) else {
+            self.unmap(wider);
+            return None;
+        };
+        let (was, gone, wide) = (old.base.addr().get(), old.len, wider.len);
+        let widened = self.common.machine.widen(old, wider);
+        let (mapping, lost) = match widened {
+            Ok(mapping) => (mapping, gone),
+            Err(old) => (old, wide),
+        };
+        self.common.gauges.node(node).mapped.sub(lost.0);
+        let base = mapping.base;
+        *self.larges.get_mut(id)? = Large::Mapped(mapping);
+        if lost == wide {
+            return None;
+        }
+        self.table.set(was, Tenant::Nothing);
+        self.table.set(base.addr().get(), Tenant::Large(id));
+        Some(base)
     }
 
     /// The large block that starts at the piece: its number and where it lies.

@@ -49,6 +49,8 @@ mod units;
 mod window;
 
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod test_machine;
@@ -59,6 +61,8 @@ use std::fmt;
 pub use charge::Meter;
 pub use class::SizeClass;
 pub use compact::Turn;
+#[cfg(test)]
+pub(crate) use faults::{supply_blocks, Rationed, Supply};
 pub use gauge::NodeUsage;
 pub use handle::{frees_are_prepaid, Block, PoolHandle};
 

@@ -75,6 +75,22 @@ impl Held {
     }
 }
 
+/// Lets a block grow, if it is one that does; its bytes must be what they were.
+fn grow(pool: PoolHandle, held: Held, more: usize) -> Held {
+    let (old, seed) = (held.block.capacity(), held.seed);
+    let grown = pool.grow(held.verified(), old + more);
+    let done = grown.is_ok();
+    let block = grown.unwrap_or_else(|block| block);
+    assert!(!done || block.class().is_large());
+    assert_eq!(done, block.capacity() > old);
+    assert!(Held::marks(old).all(|at| block.bytes()[at] == seed));
+    Held::new(block, seed)
+}
+
+fn free_all(pool: PoolHandle, held: &mut Vec<Held>) {
+    held.drain(..).for_each(|held| pool.free(held.verified()));
+}
+
 /// Moves what is to be moved, as the module does, here and there leaving something behind.
 fn compact(pool: PoolHandle, held: &mut [Held]) {
     let mut turn = Some(Turn::default());
@@ -123,7 +139,11 @@ fn random_operations(seed: u64, steps: usize, check_every: usize) {
                     let gone = held.swap_remove(dice.roll(held.len()));
                     pool.free(gone.verified());
                 }
-                75..=94 if !held.is_empty() => {
+                94 if !held.is_empty() => {
+                    let one = held.swap_remove(dice.roll(held.len()));
+                    held.push(grow(pool, one, 1 + dice.roll(2 << 20)));
+                }
+                75..=93 if !held.is_empty() => {
                     let gone = held.swap_remove(dice.roll(held.len()));
                     foreign[dice.roll(2)].send(gone).unwrap();
                 }
@@ -142,9 +162,7 @@ fn random_operations(seed: u64, steps: usize, check_every: usize) {
                     pool.set_limit(node(dice.roll(NODES)), limit);
                 }
                 99 if dice.roll(8) == 0 => compact(pool, &mut held),
-                98 if dice.roll(8) == 0 => {
-                    held.drain(..).for_each(|held| pool.free(held.verified()))
-                }
+                98 if dice.roll(8) == 0 => free_all(pool, &mut held),
                 _ => {}
             }
             if step % check_every == 0 {
@@ -229,6 +247,7 @@ enum Op {
     FreeAbroad(prop::sample::Index),
     Drain(usize),
     Limit { node: usize, kib: u64 },
+    Grow(prop::sample::Index, usize),
     Trim,
 }
 
@@ -241,6 +260,8 @@ fn op() -> impl Strategy<Value = Op> {
         3 => any::<prop::sample::Index>().prop_map(Op::FreeAbroad),
         1 => (0usize..8).prop_map(Op::Drain),
         1 => (0usize..2, 0u64..2000).prop_map(|(node, kib)| Op::Limit { node, kib }),
+        1 => (any::<prop::sample::Index>(), 1usize..500_000)
+            .prop_map(|(index, more)| Op::Grow(index, more)),
         1 => Just(Op::Trim),
     ]
 }
@@ -275,6 +296,11 @@ fn apply(bench: &Bench, held: &mut Vec<Held>, op: Op) {
         }
         Op::Drain(max) => assert!(pool.drain(max) <= max),
         Op::Limit { node: number, kib } => pool.set_limit(node(number), Bytes::kib(kib)),
+        Op::Grow(index, more) if !held.is_empty() => {
+            let one = held.swap_remove(index.index(held.len()));
+            held.push(grow(pool, one, more));
+        }
+        Op::Grow(..) => {}
         Op::Trim => {
             pool.trim();
         }
@@ -601,6 +627,62 @@ fn slabs_that_are_to_empty_serve_again_before_a_new_one_is_made() {
     bench.check();
     blocks.into_iter().for_each(|block| pool.free(block));
     bench.check_all_home();
+}
+
+#[test]
+fn a_large_block_grows_where_it_lies_or_takes_its_pages_along() {
+    let bench = bench(&[Bytes::mib(1024)]);
+    let pool = bench.pool;
+    let alloc = |size| Held::new(pool.alloc(size, &[node(0)]).unwrap(), 0x5a);
+    let run = alloc(600_000);
+    let (at, size) = (run.block.addr(), run.block.size());
+    let run = grow(pool, run, 200_000);
+    assert_eq!(run.block.addr(), at, "the units behind it were free");
+    assert!(run.block.size() > size);
+    let behind = alloc(600_000);
+    let run = grow(pool, run, 400_000);
+    assert_eq!(
+        run.block.capacity() + 16,
+        (600_016usize.next_multiple_of(4096) + 200_000).next_multiple_of(4096),
+        "something lies behind it"
+    );
+    let own = alloc(3 << 20);
+    let own = grow(pool, own, 2 << 20);
+    assert!(own.block.capacity() >= 5 << 20);
+    bench.check();
+    bench.machine.refuse_to_widen(1..2);
+    let (before, at) = (bench.live(), own.block.addr());
+    let own = grow(pool, own, 2 << 20);
+    assert_eq!(
+        (bench.live(), own.block.addr()),
+        (before, at),
+        "refused: as it was"
+    );
+    bench.check();
+    let calls = bench.machine.map_calls.load(Relaxed);
+    bench.machine.fail(calls..calls + 1);
+    let own = grow(pool, own, 2 << 20);
+    assert_eq!(
+        (bench.live(), own.block.addr()),
+        (before, at),
+        "no address space"
+    );
+    pool.set_limit(node(0), Bytes(before + 4096));
+    let own = grow(pool, own, 2 << 20);
+    assert_eq!(bench.live(), before, "no more than the limit");
+    pool.set_limit(node(0), Bytes::MAX);
+    let own = grow(pool, own, 2 << 20);
+    assert!(own.block.capacity() >= 7 << 20);
+    bench.check();
+    thread::scope(|scope| {
+        scope.spawn(|| pool.free(own.verified()));
+    });
+    let small = grow(pool, alloc(100), 5000);
+    [run, behind, small]
+        .into_iter()
+        .for_each(|held| pool.free(held.verified()));
+    bench.check_all_home();
+    assert_eq!(pool.faults(), 0);
 }
 
 fn mappings(bench: &Bench) -> usize {

@@ -168,7 +168,7 @@ impl Owner {
         self.settle_if_due(node);
     }
 
-    fn settle_if_due(&mut self, node: NodeId) {
+    pub(super) fn settle_if_due(&mut self, node: NodeId) {
         let unsettled = self.common.gauges.node(node).unsettled();
         if unsettled.unsigned_abs() >= self.batch {
             self.settle();

@@ -156,6 +156,16 @@ impl Region {
         self.tenants += 1;
     }
 
+    /// Adds those units to the run in front of them, if nothing lies there; whether they are its.
+    pub(super) fn extend(&mut self, units: Range<usize>) -> bool {
+        let free = units.end <= self.units() && self.free.all_set(units.clone());
+        if free {
+            self.free.clear(units.clone());
+            self.dirty.clear(units);
+        }
+        free
+    }
+
     /// Takes the units of a slab or a run back.
     pub(super) fn put(&mut self, units: Range<usize>) {
         let index = units.start / 64;

@@ -17,7 +17,8 @@ use std::ops::Range;
 use std::ptr::NonNull;
 
 /// Regions start at multiples of a huge page.
-const REGION_ALIGN: Bytes = Bytes::mib(2);
+pub(super) const REGION_ALIGN: Bytes = Bytes::mib(2);
+
 impl Owner {
     /// An empty slab.
     pub(super) fn new_slab(&mut self, node: NodeId, class: SizeClass) -> Option<u32> {

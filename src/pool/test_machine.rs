@@ -1,5 +1,6 @@
 //! A simulated machine whose mappings can be made to fail, and a meter that adds up.
 
+use super::faults::fed;
 use super::{Meter, PoolHandle};
 use crate::ids::{Bytes, NodeId};
 use crate::machine::{Machine, MapError, Mapping, Residency, SimNode, SimulatedMachine, Topology};
@@ -11,7 +12,9 @@ use std::sync::Mutex;
 pub(super) struct TestMachine {
     inner: SimulatedMachine,
     failing: Mutex<Range<u64>>,
+    refusing: Mutex<Range<u64>>,
     pub(super) map_calls: AtomicU64,
+    pub(super) widen_calls: AtomicU64,
     pub(super) room_questions: AtomicU64,
     pub(super) discarded: AtomicU64,
     pub(super) mapped: AtomicI64,
@@ -29,6 +32,8 @@ impl TestMachine {
         Self {
             inner: SimulatedMachine::new(&nodes).unwrap(),
             failing: Mutex::new(0..0),
+            refusing: Mutex::new(0..0),
+            widen_calls: AtomicU64::new(0),
             map_calls: AtomicU64::new(0),
             room_questions: AtomicU64::new(0),
             discarded: AtomicU64::new(0),
@@ -39,6 +44,11 @@ impl TestMachine {
     /// Lets these calls of `map`, counted from 0, fail.
     pub(super) fn fail(&self, calls: Range<u64>) {
         *self.failing.lock().unwrap() = calls;
+    }
+
+    /// Refuses these calls of `widen`, counted from 0.
+    pub(super) fn refuse_to_widen(&self, calls: Range<u64>) {
+        *self.refusing.lock().unwrap() = calls;
     }
 }
 
@@ -52,14 +62,27 @@ impl Machine for TestMachine {
         if self.failing.lock().unwrap().contains(&call) {
             return Err(MapError::OutOfMemory);
         }
-        let mapping = self.inner.map(len, align, node)?;
+        let mapping = fed(|| self.inner.map(len, align, node))?;
         self.mapped.fetch_add(mapping.len.0 as i64, Relaxed);
         Ok(mapping)
     }
 
     fn unmap(&self, mapping: Mapping) {
         self.mapped.fetch_sub(mapping.len.0 as i64, Relaxed);
-        self.inner.unmap(mapping);
+        fed(|| self.inner.unmap(mapping));
+    }
+
+    fn widen(&self, old: Mapping, wider: Mapping) -> Result<Mapping, Mapping> {
+        let call = self.widen_calls.fetch_add(1, Relaxed);
+        let (len, wide) = (old.len.0 as i64, wider.len.0 as i64);
+        if self.refusing.lock().unwrap().contains(&call) {
+            self.unmap(wider);
+            return Err(old);
+        }
+        let widened = fed(|| self.inner.widen(old, wider));
+        let gone = if widened.is_ok() { len } else { wide };
+        self.mapped.fetch_sub(gone, Relaxed);
+        widened
     }
 
     fn discard(&self, mapping: &Mapping, range: Range<usize>) {

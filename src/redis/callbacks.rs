@@ -4,7 +4,7 @@
 use super::guard::contained;
 use super::numa_type::{self, NumaType};
 use super::raw::{Args, Ctx, Digest, FilterWords, Io, Name, Report, ERR, OK};
-use super::{events, info, native, tick, transparent};
+use super::{events, info, native, plugin, tick, transparent};
 use redis_module::raw;
 use std::ffi::CStr;
 use std::os::raw::{c_char, c_int, c_void};
@@ -169,10 +169,20 @@ pub(crate) unsafe extern "C" fn server_event(
     ctx: *mut raw::RedisModuleCtx,
     event: raw::RedisModuleEvent,
     subevent: u64,
-    _data: *mut c_void,
+    data: *mut c_void,
 ) {
     // SAFETY: the server lends the context for this call.
     let ctx = unsafe { Ctx::from_raw(ctx) };
+    if event.id == raw::REDISMODULE_EVENT_MODULE_CHANGE {
+        if subevent == raw::REDISMODULE_SUBEVENT_MODULE_UNLOADED {
+            // SAFETY: this event comes with a `RedisModuleModuleChangeV1`, lent for this call.
+            let change = unsafe { &*data.cast::<raw::RedisModuleModuleChange>() };
+            // SAFETY: the server names the module by a C string.
+            let name = unsafe { CStr::from_ptr(change.module_name) };
+            contained((), || plugin::module_unloaded(name.to_bytes()));
+        }
+        return;
+    }
     contained((), || events::server_event(ctx, event.id, subevent));
 }
 

@@ -23,6 +23,7 @@ pub(crate) fn subscribe(ctx: Ctx<'_>) -> bool {
         raw::REDISMODULE_EVENT_LOADING,
         raw::REDISMODULE_EVENT_REPLICATION_ROLE_CHANGED,
         raw::REDISMODULE_EVENT_FORK_CHILD,
+        raw::REDISMODULE_EVENT_MODULE_CHANGE,
     ];
     events.into_iter().all(|id| ctx.subscribe_server_event(id))
         && ctx.subscribe_keyspace_events(KEYSPACE_CLASSES)

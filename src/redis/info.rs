@@ -58,6 +58,10 @@ pub(crate) fn fields(server: &'static Server) -> Vec<Field> {
         ),
         number("tracking_bytes", server.tracking_bytes()),
         number("pool_faults", server.pool.faults()),
+        number(
+            "plugin_strategies",
+            server.plugins.with(|plugins| plugins.count()).unwrap_or(0) as u64,
+        ),
         number("panics_caught", panics_caught()),
         number("rdb_rejected", rejected),
     ]);
@@ -104,6 +108,7 @@ fn node_fields(server: &'static Server, out: &mut Vec<Field>) {
         put("free_bytes", server.machine.room(id).0);
         put("limit_bytes", limit.0);
         put("used_bytes", usage.live.0);
+        put("held_bytes", usage.held.0);
         put("mapped_bytes", usage.mapped.0);
         put("native_bytes", server.native_on(id).0);
         put("index_bytes", (whole - usage.mapped).0);
@@ -176,6 +181,7 @@ fn move_fields(works: &Works, keys: u64, out: &mut Vec<Field>) {
         number("migrations_failed", stats.failed),
         number("compactions", works.compactor.rounds),
         number("compacted_values", works.compactor.moved),
+        number("compacted_bytes", works.compactor.moved_bytes.0),
         number("pass_running", works.background.running().is_some().into()),
         number("ticks", holds.ticks),
         number("tick_usec_total", holds.total_us),
@@ -183,17 +189,18 @@ fn move_fields(works: &Works, keys: u64, out: &mut Vec<Field>) {
         number("hold_usec_max", holds.hold_max_us),
     ]);
     for index in (0..SlotIndex::COUNT).filter_map(SlotIndex::new) {
-        let counts = works
-            .runner
-            .status(index)
-            .map(|status| status.counts)
-            .unwrap_or_default();
+        let status = works.runner.status(index);
+        let stopped = status
+            .as_ref()
+            .is_some_and(|status| status.stopped.is_some());
+        let counts = status.map(|status| status.counts).unwrap_or_default();
         let mut put = |name: &str, value: u64| {
             out.push(number(format!("slot{}_{name}", index.index()), value))
         };
         put("runs", counts.executions);
         put("moves", counts.moves);
         put("failures", counts.failures);
+        put("stopped", stopped.into());
     }
 }
 

@@ -11,6 +11,7 @@
 //! reach      the keyspace as lower floors see it     works       what runs on the timer
 //! compact    values moved together                   verify      where OS pages really lie
 //! slices     big values under way                    convert     from plane to plane
+//! plugin     strategies of other modules
 //! ```
 
 #[cfg(not(test))]
@@ -32,6 +33,7 @@ pub(crate) mod main_cell;
 mod native;
 pub(crate) mod numa_key;
 pub(crate) mod numa_type;
+pub(crate) mod plugin;
 pub(crate) mod process_bytes;
 pub(crate) mod prove;
 mod pulse;

@@ -14,7 +14,7 @@ use crate::heat::Heat;
 use crate::ids::NodeId;
 use crate::migrate::Kind;
 use crate::pool::OutOfMemory;
-use crate::value::{raw, Step, Value};
+use crate::value::{raw, Compacted, Step, Value};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
@@ -116,6 +116,22 @@ impl<'c> AnyKey<'c> {
             };
         }
         each_type!(relocate)
+    }
+
+    /// Goes on compacting the NUMA value within its nodes: as [`AnyKey::relocate`].
+    pub(crate) fn compact(&self, from: u64, budget: usize) -> Option<Compacted> {
+        let kind = self.numa_kind()?;
+        macro_rules! compact {
+            ($($type:ty),*) => {
+                match kind {
+                    $(<$type as NumaType>::KIND => {
+                        Some(Held::<$type>::of(self)?.value.as_mut()?.compact(from, budget))
+                    })*
+                    _ => None,
+                }
+            };
+        }
+        each_type!(compact)
     }
 
     /// Binds the NUMA value to its node, or lets it go, in place: no event, no use. Nothing where

@@ -14,17 +14,20 @@ use super::survey::Survey;
 use super::types::with_any;
 use crate::config::{Config, NativeKeys};
 use crate::heat::Clock;
-use crate::ids::{Bytes, DbIndex, NodeId};
+use crate::ids::{Bytes, DbIndex, NodeId, SlotIndex};
 use crate::machine::os_page;
 use crate::migrate::{
     carry_out, Budget, CursorId, KeyInfo, KeyRef, Keyspace, Kind, Move, MoveStats, Outcome, Plane,
     Report, ScanStep, Usage,
 };
-use crate::pool::{Block, OutOfMemory};
+use crate::pool::OutOfMemory;
 use crate::strategy::{Engine, Params, Plan, View};
 use crate::value::Value;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
+/// The slot whose walk is the module's own.
+const CENSUS_SLOT: SlotIndex = SlotIndex::AUTOMATIC;
 /// Empty buckets that a scan may step over for each key it was asked for.
 const EMPTY_BUCKETS_PER_KEY: usize = 8;
 /// Databases a server may have, as far as we look for them.
@@ -35,6 +38,8 @@ const DATABASES_MAX: u32 = 1 << 16;
 pub(crate) struct Cursors {
     survey: DbCursor,
     pass: DbCursor,
+    /// Those of the slots that walk by themselves.
+    slots: BTreeMap<SlotIndex, DbCursor>,
 }
 
 /// A cursor over one database or over all of them.
@@ -104,6 +109,7 @@ impl Cursors {
     /// The endless walk begins anew; a pass goes on where it is.
     pub(crate) fn restart_survey(&mut self) {
         self.survey = DbCursor::default();
+        self.slots.clear();
     }
 
     fn of(&mut self, id: CursorId) -> &mut DbCursor {
@@ -129,6 +135,8 @@ pub(crate) struct Reach<'c> {
     pub(crate) clock: Clock,
     /// Whether the endless walk went on since this was made.
     pub(crate) walked: bool,
+    /// The slot that looks now, where it has a walk of its own.
+    pub(crate) slot: Option<SlotIndex>,
 }
 
 impl Reach<'_> {
@@ -247,6 +255,24 @@ impl Reach<'_> {
         }
     }
 
+    /// Goes on with the walk of a slot that has its own: no report is made of what it sees.
+    fn scan_apart(
+        &mut self,
+        slot: SlotIndex,
+        max: usize,
+        each: &mut dyn FnMut(&KeyRef, KeyInfo),
+    ) -> ScanStep {
+        let (ctx, server, clock) = (self.ctx, self.server, &self.clock);
+        let mode = self.config.native_keys;
+        let at = self.cursors.slots.entry(slot).or_default();
+        at.walk(ctx, max, &mut |db, name, key| {
+            let info = scanned_info(server, name, key, clock);
+            if let Some(shown) = info.and_then(|info| as_managed(mode, info)) {
+                each(&KeyRef::new(db, name.bytes()), shown);
+            }
+        })
+    }
+
     /// Why the value at a key cannot be moved at all.
     pub(crate) fn stays(&self, key: &KeyRef, to: NodeId) -> Option<&'static str> {
         let native = self.server.native.get()?;
@@ -326,17 +352,19 @@ fn scanned_info(server: &Server, name: Name<'_>, key: &Key<'_>, clock: &Clock) -
     unsafe { with_any(kind, value, server.pool, info) }
 }
 
-/// Where the NUMA string behind a scanned key lies; nothing for any other key.
-pub(super) fn string_address(server: &Server, key: &Key<'_>) -> Option<usize> {
+/// Looks at the NUMA value behind a scanned key; nothing for any other key.
+pub(super) fn look_scanned<R>(
+    server: &Server,
+    key: &Key<'_>,
+    look: impl FnOnce(&dyn Value) -> R,
+) -> Option<R> {
     let kind = match key.kind() {
-        KeyKind::Module(handle) => server.types.kind_of(handle),
-        _ => None,
+        KeyKind::Module(handle) => server.types.kind_of(handle)?,
+        _ => return None,
     };
-    let kind = kind.filter(|kind| *kind == Kind::String)?;
     let value = key.module_value()?;
-    let address = |value: &dyn Value| value.root().block().map(Block::addr);
     // SAFETY: the server's pointer of our type, live while its scan callback runs.
-    unsafe { with_any(kind, value, server.pool, address) }?
+    unsafe { with_any(kind, value, server.pool, look) }
 }
 
 impl Keyspace for Reach<'_> {
@@ -505,7 +533,23 @@ impl View for Reach<'_> {
         as_managed(self.config.native_keys, info)
     }
 
+    fn enter(&mut self, slot: Option<SlotIndex>) {
+        self.slot = slot.filter(|slot| *slot != CENSUS_SLOT);
+    }
+
+    fn latency_ns(&self, node: NodeId) -> u64 {
+        let topology = self.server.machine.topology();
+        topology.estimated_latency_ns(self.home, node).into()
+    }
+
+    fn move_ns(&self, bytes: Bytes) -> u64 {
+        self.stats.expected_ns(bytes)
+    }
+
     fn scan(&mut self, max: usize, each: &mut dyn FnMut(&KeyRef, KeyInfo)) -> ScanStep {
+        if let Some(slot) = self.slot {
+            return self.scan_apart(slot, max, each);
+        }
         let mut seen = Vec::new();
         let (native, mode) = (self.server.native.get(), self.config.native_keys);
         let step = Keyspace::scan(self, CursorId::Survey, max, &mut |key, info| {

@@ -2,12 +2,13 @@
 //!
 //! The split is the point: a read of a value borrows `pulse` alone, a write also `steering`, and
 //! the timer's work lives in `works`, so that no flow ever finds its cell taken by another.
-//! Order where two are held: works, then steering, then pulse; settings are copied, never held.
+//! Order where two are held: works, then plugins, steering, pulse; settings are copied, never held.
 
 use super::bulk_len::BulkLen;
 use super::late_free::LateFrees;
 use super::main_cell::MainCell;
 use super::native::NativePlane;
+use super::plugin::Plugins;
 use super::pulse::Pulse;
 use super::steering::Steering;
 use super::transparent::Switch;
@@ -40,6 +41,8 @@ pub(crate) struct Server {
     pub(crate) steering: MainCell<Steering>,
     pub(crate) works: MainCell<Works>,
     pub(crate) verifier: MainCell<Verifier>,
+    /// Strategies of other modules.
+    pub(crate) plugins: MainCell<Plugins>,
     /// Keys of the server's own types.
     pub(crate) native: NativePlane,
     /// What each node could hold when it was asked last, once a second: mapped then and free then.
@@ -99,6 +102,7 @@ impl Server {
             steering: MainCell::new(Steering::new(machine, pool, home, &settings.config)),
             works: MainCell::new(works),
             verifier: MainCell::new(Verifier::default()),
+            plugins: MainCell::new(Plugins::default()),
             native: NativePlane::default(),
             rooms: MainCell::new(BTreeMap::new()),
             settings: MainCell::new(settings),

@@ -12,6 +12,7 @@
 
 use super::compact::Compactor;
 use super::native::Native;
+use super::plugin;
 use super::raw::{Ctx, LogLevel};
 use super::reach::{Cursors, Reach};
 use super::server::Server;
@@ -128,6 +129,20 @@ impl Works {
         }
     }
 
+    /// Takes the strategy of that name out of whatever slot it is in.
+    pub(crate) fn empty_slots_of(&mut self, name: &str) {
+        let slots: Vec<SlotIndex> = self
+            .runner
+            .statuses()
+            .filter(|(_, status)| status.name == name)
+            .map(|(at, _)| at)
+            .collect();
+        for at in slots {
+            // It was filled a line ago.
+            drop(self.runner.remove(at));
+        }
+    }
+
     pub(crate) fn apply(&mut self, config: &Config) {
         self.pace.apply(config);
         self.tick_interval_ms = config.tick_interval_ms;
@@ -175,6 +190,7 @@ impl Works {
             home: self.tracker.home(),
             clock,
             walked: false,
+            slot: None,
         };
         (reach, &mut self.runner, &mut self.background)
     }
@@ -212,6 +228,7 @@ impl Works {
         repeat(upkeep_us, || server.pool.trim() > Bytes::ZERO);
         server.native.get().into_iter().for_each(Native::sweep);
         self.observe_home(ctx, server);
+        plugin::sweep(server, self);
         if now_ms >= self.slow_due_ms {
             self.slow_due_ms = now_ms + SLOW_MS;
             slow_looks(ctx, server);

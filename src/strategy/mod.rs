@@ -31,7 +31,7 @@ mod victims;
 pub mod sim;
 
 use crate::heat::Score;
-use crate::ids::{Level, NodeId};
+use crate::ids::{Bytes, Level, NodeId, SlotIndex};
 use crate::migrate::{Budget, KeyInfo, KeyRef, Move, Report, ScanStep, Usage};
 use std::fmt;
 
@@ -111,6 +111,21 @@ pub trait View {
     /// Accesses to near keys and to far ones so far; neither goes back.
     fn accesses(&self) -> (u64, u64) {
         (0, 0)
+    }
+
+    /// Says which slot looks from here on. Slot 1 walks with the module's own walk, from which the
+    /// reports come too; each other slot has a walk of its own, or it would see the keys that
+    /// another left over.
+    fn enter(&mut self, _slot: Option<SlotIndex>) {}
+
+    /// The latency from home to a node in nanoseconds; 0 where nothing is known.
+    fn latency_ns(&self, _node: NodeId) -> u64 {
+        0
+    }
+
+    /// What a move of that many bytes takes, in nanoseconds as measured; 0 before the first.
+    fn move_ns(&self, _bytes: Bytes) -> u64 {
+        0
     }
 
     /// How long an era lasts as of late, in milliseconds: the time in which traffic touches each
@@ -230,10 +245,28 @@ impl std::error::Error for StrategyError {}
 /// within the budget's time by asking [`View::now_us`].
 pub trait Strategy: Send {
     /// Its name in `NUMA STRATEGY LIST`.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
     /// What it does, in one line.
-    fn description(&self) -> &'static str;
+    fn description(&self) -> &str;
+
+    /// The module that brought it; nothing where it is built in.
+    fn module(&self) -> Option<&str> {
+        None
+    }
+
+    /// Its own settings, by name.
+    fn settings(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    /// Changes one of them.
+    ///
+    /// # Errors
+    /// Why not; nothing was changed then.
+    fn set(&mut self, name: &str, _value: &str) -> Result<(), StrategyError> {
+        Err(StrategyError(format!("it has no setting {name}")))
+    }
 
     /// What must be decided at once: runs in every tick.
     ///

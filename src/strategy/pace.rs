@@ -2,7 +2,9 @@
 //!
 //! Two buckets fill with time: microseconds at `numa-cpu-share` percent, bytes at
 //! `numa-migrate-rate`. A tick takes what is there, at most `numa-tick-budget`; what it overdraws
-//! is owed. Invariant: time used <= share x time passed + one tick's budget.
+//! is owed, up to [`DEBT_BUDGETS`] budgets. Invariant, where no tick overdraws by more than that:
+//! time used <= share x time passed + one tick's budget. Without the bound, upkeep that no budget
+//! limits (a million new keys to settle) would keep hot keys from moving for minutes after it.
 //!
 //! The share is what was configured until the hot set shifts. A shift shows as **hunger**: a tick
 //! that moved keys and could have moved more. Each hungry tick lets the share grow by an eighth,
@@ -15,6 +17,8 @@ use crate::migrate::Budget;
 
 /// The share, in percent, that a shift of the hot set may take.
 const SHARE_SHIFT_PERCENT: u64 = 10;
+/// The most that is owed, in tick budgets; at the default share paid back within half a second.
+const DEBT_BUDGETS: i64 = 10;
 /// Shares are kept in thousandths of a percent.
 const MILLI: u64 = 1000;
 
@@ -90,7 +94,8 @@ impl Pace {
 
     /// Takes what the tick really used.
     pub fn spent(&mut self, time_us: u64, bytes: Bytes) {
-        self.time_us = self.time_us.saturating_sub(signed(time_us));
+        let debt_most = -signed(self.budget_us).saturating_mul(DEBT_BUDGETS);
+        self.time_us = self.time_us.saturating_sub(signed(time_us)).max(debt_most);
         self.bytes = self.bytes.saturating_sub(signed(bytes.0));
     }
 }
@@ -125,6 +130,15 @@ mod tests {
             used <= passed_us * 2 / 100 + config.tick_budget_us * 3,
             "{used}"
         );
+    }
+
+    #[test]
+    fn a_huge_overdraft_is_paid_back_within_a_second() {
+        let mut pace = Pace::new(&Config::default());
+        pace.next(10_000);
+        pace.spent(5_000_000, Bytes::ZERO);
+        let waited = (1..).find(|_| pace.next(10_000).time_us > 0);
+        assert!(waited.is_some_and(|ticks| ticks <= 100), "{waited:?}");
     }
 
     #[test]

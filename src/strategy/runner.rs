@@ -26,6 +26,8 @@ use std::fmt;
 const OVERRUN_FACTOR: u64 = 2;
 /// And this many microseconds on top, since small budgets are smaller than one cold cache.
 const OVERRUN_SLACK_US: u64 = 1000;
+/// A run that works this long is its strategy's last: five of them would be a standstill.
+const STANDSTILL_US: u64 = 50_000;
 
 /// Why a slot cannot be had or changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,7 +72,7 @@ pub enum Event {
         /// Its slot.
         slot: SlotIndex,
         /// Its name.
-        name: &'static str,
+        name: String,
         /// The last failure.
         reason: String,
     },
@@ -139,6 +141,24 @@ impl Runner {
     pub fn remove(&mut self, at: SlotIndex) -> Result<Box<dyn Strategy>, SlotError> {
         let place = self.slots.get_mut(at.index()).and_then(Option::take);
         place.map(|slot| slot.strategy).ok_or(SlotError::Empty(at))
+    }
+
+    /// The settings of the strategy in a slot.
+    ///
+    /// # Errors
+    /// [`SlotError::Empty`].
+    pub fn settings(&mut self, at: SlotIndex) -> Result<Vec<(String, String)>, SlotError> {
+        Ok(self.slot(at)?.strategy.settings())
+    }
+
+    /// Changes a setting of the strategy in a slot.
+    ///
+    /// # Errors
+    /// The empty slot, or why the strategy refused it.
+    pub fn set(&mut self, at: SlotIndex, name: &str, value: &str) -> Result<(), String> {
+        let slot = self.slot(at).map_err(|error| error.to_string())?;
+        let changed = slot.strategy.set(name, value);
+        changed.map_err(|reason| format!("{} refused it: {reason}", slot.strategy.name()))
     }
 
     /// Lets a slot run or not. Enabling forgives what stopped it.
@@ -224,6 +244,7 @@ impl Runner {
                 break;
             }
             let Ok(slot) = self.slot(at) else { continue };
+            engine.enter(Some(at));
             run(at, slot, Path::Fast, engine, budget, &mut events);
             if slot.enabled && !budget.is_exhausted() && slot.take_due(engine.now_ms()) {
                 slot.counts.executions += 1;
@@ -232,6 +253,7 @@ impl Runner {
                 events.extend(line.map(|text| Event::Line { slot: at, text }));
             }
         }
+        engine.enter(None);
         events
     }
 
@@ -248,9 +270,10 @@ impl Runner {
         budget: &mut Budget,
     ) -> Result<PassReport, String> {
         let slot = self.slot(at).map_err(|error| error.to_string())?;
-        let (plan, scanned) = slot
-            .strategy
-            .pass(engine.view(), keys)
+        engine.enter(Some(at));
+        let planned = slot.strategy.pass(engine.view(), keys);
+        engine.enter(None);
+        let (plan, scanned) = planned
             .and_then(|(plan, scanned)| Ok((sound(plan, engine)?, scanned)))
             .map_err(|error| error.to_string())?;
         let report = carry(slot, plan, engine, budget);
@@ -268,7 +291,9 @@ impl Runner {
         engine: &mut dyn Engine,
     ) -> Result<Plan, String> {
         let slot = self.slot(at).map_err(|error| error.to_string())?;
+        engine.enter(Some(at));
         let planned = slot.strategy.pass(engine.view(), keys);
+        engine.enter(None);
         let (plan, _) = planned.map_err(|error| error.to_string())?;
         let untouched = Report {
             rest: plan.moves().to_vec(),
@@ -339,12 +364,19 @@ fn run(
             slot.forgive(path);
             carry(slot, plan, engine, budget);
         }
-        Err(reason) if slot.strike(path, &reason) => events.push(Event::Stopped {
-            slot: at,
-            name: slot.strategy.name(),
-            reason: reason.to_string(),
-        }),
-        Err(_) => {}
+        Err(reason) => {
+            let stopped = if worked_us >= STANDSTILL_US {
+                slot.strike_out(&reason);
+                true
+            } else {
+                slot.strike(path, &reason)
+            };
+            events.extend(stopped.then(|| Event::Stopped {
+                slot: at,
+                name: slot.strategy.name().to_owned(),
+                reason: reason.to_string(),
+            }));
+        }
     }
 }
 
@@ -551,8 +583,8 @@ mod tests {
         );
         assert!(runner.status(slot(9)).is_none());
         assert_eq!(
-            runner.remove(slot(1)).map(|old| old.name()),
-            Ok("composite-lru")
+            runner.remove(slot(1)).map(|old| old.name().to_owned()),
+            Ok("composite-lru".to_owned())
         );
         assert!(runner.remove(slot(1)).is_err());
         assert_eq!(runner.bar(), None, "no-op asks for no accesses");
@@ -560,7 +592,7 @@ mod tests {
             .statuses()
             .map(|(at, s)| (at.index(), s.name))
             .collect();
-        assert_eq!(names, [(0, "no-op")]);
+        assert_eq!(names, [(0, "no-op".to_owned())]);
     }
 
     /// Ticks until the strategy is stopped; returns the reason.

@@ -55,9 +55,11 @@ impl Priority {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SlotStatus {
     /// The strategy's name.
-    pub name: &'static str,
+    pub name: String,
     /// What it does.
-    pub description: &'static str,
+    pub description: String,
+    /// The module that brought it; nothing where it is built in.
+    pub module: Option<String>,
     /// Its place in a tick.
     pub priority: Priority,
     /// Milliseconds between its runs.
@@ -121,8 +123,9 @@ impl Slot {
 
     pub(super) fn status(&self) -> SlotStatus {
         SlotStatus {
-            name: self.strategy.name(),
-            description: self.strategy.description(),
+            name: self.strategy.name().to_owned(),
+            description: self.strategy.description().to_owned(),
+            module: self.strategy.module().map(str::to_owned),
             priority: self.priority,
             interval_ms: self.interval_ms,
             enabled: self.enabled,
@@ -166,10 +169,20 @@ impl Slot {
         *strikes += 1;
         let stop = *strikes >= STRIKES_MAX;
         if stop {
-            self.enabled = false;
-            self.stopped = Some(format!("{STRIKES_MAX} bad runs in a row: {reason}"));
+            self.stop(format!("{STRIKES_MAX} bad runs in a row: {reason}"));
         }
         stop
+    }
+
+    /// Counts a run so bad that there must not be a second one.
+    pub(super) fn strike_out(&mut self, reason: &StrategyError) {
+        self.counts.failures += 1;
+        self.stop(reason.to_string());
+    }
+
+    fn stop(&mut self, why: String) {
+        self.enabled = false;
+        self.stopped = Some(why);
     }
 
     fn strikes_of(&mut self, path: Path) -> &mut u32 {

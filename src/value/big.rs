@@ -15,8 +15,9 @@
 //! because a cursor came to its end.
 
 use super::blocks::{self, Link, Reader, Writer, ACCOUNT_LEN};
-use super::contract::Step;
+use super::contract::{Compacted, Step};
 use super::field::{get_u64, get_u8, put, put_u64, put_u8};
+use super::goal::Goal;
 use super::index::Index;
 use super::root::Root;
 use super::tree::Tree;
@@ -48,6 +49,33 @@ pub(super) enum Cursor {
     /// The index, up to that hash.
     Index(u64),
 }
+
+impl Cursor {
+    /// The same as one word. No hash that a page begins with uses the lowest bit.
+    fn word(self) -> u64 {
+        match self {
+            Self::Tree(rank) => rank << 1,
+            Self::Index(hash) => hash | 1,
+        }
+    }
+
+    fn of(word: u64) -> Self {
+        match word & 1 {
+            0 => Self::Tree(word >> 1),
+            _ => Self::Index(word & !1),
+        }
+    }
+}
+
+/// Makes some of what lies at a cursor anew, at about that cost at most; the cursor behind it,
+/// nothing behind the last block, and what was done.
+pub(super) type Advance = fn(
+    &mut HeadMut<'_>,
+    &mut Writer<'_>,
+    Goal,
+    Cursor,
+    usize,
+) -> Result<(Option<Cursor>, Moved), OutOfMemory>;
 
 /// Whether a root is that of a big value.
 pub(super) fn is_big(root: &Root) -> bool {
@@ -184,18 +212,20 @@ pub(super) fn copy_body(to: &mut Root, from: &Root, len: usize) {
     put(to.body_mut(), 0, body);
 }
 
-/// Moves the root of a big value to a node; how many bytes were moved. The links in the old block
-/// are the new one's from then on.
-fn move_root(root: &mut Root, to: NodeId) -> Result<usize, OutOfMemory> {
-    if root.node() == to {
+/// Makes the root of a big value anew, if it is to be; how many bytes were moved. The links in the
+/// old block are the new one's from then on.
+fn move_root(root: &mut Root, goal: Goal) -> Result<usize, OutOfMemory> {
+    let Some(to) = goal.target(root.pool(), root.node(), root.addr()) else {
         return Ok(0);
-    }
+    };
     let mut new = root.successor(&[to], BODY_LEN)?;
     copy_body(&mut new, root, BODY_LEN);
     let (old_node, old_size) = (root.node(), root.size() as i64);
     let (node, size) = (new.node(), new.size());
     let (mut head, writer) = HeadMut::of(&mut new, &[]);
-    head.set_cursor(Cursor::Tree(0));
+    if goal == Goal::Move(to) {
+        head.set_cursor(Cursor::Tree(0));
+    }
     let account = writer.into_account();
     blocks::count(account, old_node, -old_size, -1);
     blocks::count(account, node, size as i64, 1);
@@ -214,6 +244,10 @@ pub(super) struct Moved {
 
 /// What it costs to move a block, however small: another one is found, and every link to it is.
 const BLOCK_COST: usize = 512;
+/// What it costs to see from a link that its block need not move: it lies beside others.
+const LINK_COST: usize = 4;
+/// What it costs to ask of a block whether it is to be made anew.
+const LOOK_COST: usize = 32;
 
 impl Moved {
     /// One block of that size.
@@ -224,6 +258,15 @@ impl Moved {
         }
     }
 
+    /// One block was looked at. A move sees from the link alone that it stays.
+    pub(super) const fn look(goal: Goal) -> Self {
+        let cost = match goal {
+            Goal::Move(_) => LINK_COST,
+            Goal::Compact => LOOK_COST,
+        };
+        Self { bytes: 0, cost }
+    }
+
     /// Adds another part.
     pub(super) fn add(&mut self, other: Self) {
         self.bytes += other.bytes;
@@ -231,8 +274,7 @@ impl Moved {
     }
 }
 
-/// Goes on moving a big value; `advance` moves some of what lies at the cursor, at about that cost
-/// at most, and sets the cursor behind it.
+/// Goes on moving a big value, at its own cursor.
 ///
 /// # Errors
 /// [`OutOfMemory`]: what was moved is moved.
@@ -240,24 +282,50 @@ pub(super) fn relocate(
     root: &mut Root,
     to: NodeId,
     budget: usize,
-    mut advance: impl FnMut(&mut Root, usize) -> Result<Moved, OutOfMemory>,
+    advance: Advance,
 ) -> Result<Step, OutOfMemory> {
-    let bytes = move_root(root, to)?;
+    let bytes = move_root(root, Goal::Move(to))?;
     let mut moved = Moved { bytes, cost: bytes };
     // Twice round and a little more: an account that is wrong must not hold the server for ever.
     let looks_max = 2 * blocks::blocks(Head::of(root).0.account()) + 8;
     for _ in 0..looks_max {
         let account = Head::of(root).0.account();
         let done = blocks::bytes_on(account, to) == blocks::memory(account);
-        if done || (moved.bytes > 0 && moved.cost >= budget) {
+        if done || moved.cost >= budget {
             let bytes = moved.bytes;
             return Ok(Step { bytes, done });
         }
-        moved.add(advance(root, budget.saturating_sub(moved.cost))?);
+        let (mut head, mut writer) = HeadMut::of(root, &[]);
+        let (at, left) = (head.look().cursor(), budget.saturating_sub(moved.cost));
+        let (next, more) = advance(&mut head, &mut writer, Goal::Move(to), at, left)?;
+        head.set_cursor(next.unwrap_or(Cursor::Tree(0)));
+        moved.add(more);
     }
     debug_assert!(false, "a move comes to its end");
     Ok(Step {
         bytes: moved.bytes,
         done: true,
     })
+}
+
+/// Goes on compacting a big value. The cursor is the caller's: that in the root belongs to a move,
+/// which may be under way meanwhile.
+pub(super) fn compact(root: &mut Root, from: u64, budget: usize, advance: Advance) -> Compacted {
+    let bytes = move_root(root, Goal::Compact).unwrap_or(0);
+    let mut moved = Moved { bytes, cost: bytes };
+    let (mut next, mut first) = (Some(Cursor::of(from)), true);
+    while let Some(at) = next.filter(|_| first || moved.cost < budget) {
+        first = false;
+        let (mut head, mut writer) = HeadMut::of(root, &[]);
+        let left = budget.saturating_sub(moved.cost);
+        let step = advance(&mut head, &mut writer, Goal::Compact, at, left);
+        next = step.ok().and_then(|(next, more)| {
+            moved.add(more);
+            next
+        });
+    }
+    Compacted {
+        bytes: moved.bytes,
+        next: next.map(Cursor::word),
+    }
 }

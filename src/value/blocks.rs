@@ -18,6 +18,7 @@
 //! Rejected: boxes and references of Rust, which are 16 bytes where these are 8, and know no node.
 
 use super::field::{get_u64, put, put_u64};
+use super::goal::Goal;
 use crate::ids::NodeId;
 use crate::pool::{Block, OutOfMemory, PoolHandle};
 use std::marker::PhantomData;
@@ -86,6 +87,12 @@ impl Link {
         NodeId::new(number as usize).unwrap_or(NodeId::FIRST)
     }
 
+    /// The address of the block; nothing is followed for the answer.
+    #[inline]
+    fn addr(self) -> usize {
+        ((self.0 & ((1 << CLASS_AT) - 1)) << ALIGN_BITS) as usize
+    }
+
     /// The link with a tag below [`TAGS`] instead of its own.
     #[inline]
     pub(super) const fn tagged(self, tag: u64) -> Self {
@@ -105,8 +112,7 @@ impl Link {
     }
 
     fn block(self) -> Option<Block> {
-        let address = (self.0 & ((1 << CLASS_AT) - 1)) << ALIGN_BITS;
-        let ptr = std::ptr::with_exposed_provenance_mut(address as usize);
+        let ptr = std::ptr::with_exposed_provenance_mut(self.addr());
         let (class, node) = ((self.0 >> CLASS_AT) as u8, self.node().as_byte());
         let ptr = NonNull::new(ptr)?;
         // SAFETY: a link is made of a block in this file alone, and what is followed is alive (the
@@ -219,9 +225,11 @@ impl<'v> Writer<'v> {
     /// # Errors
     /// [`OutOfMemory`]: nothing has changed.
     pub(super) fn alloc(&mut self, size: usize) -> Result<Link, OutOfMemory> {
-        #[cfg(test)]
-        super::testkit_faults::count_down()?;
-        let block = self.pool.alloc(size, self.order)?;
+        self.alloc_on(size, self.order)
+    }
+
+    fn alloc_on(&mut self, size: usize, order: &[NodeId]) -> Result<Link, OutOfMemory> {
+        let block = self.pool.alloc(size, order)?;
         let link = Link::of(block).map_err(|block| {
             self.pool.free(block);
             OutOfMemory
@@ -238,12 +246,18 @@ impl<'v> Writer<'v> {
         }
     }
 
-    /// Moves a block to the writer's node; the link to it from now on, tag kept.
+    /// Where a block is to be made anew for that goal; nothing where it stays, or is none.
+    #[inline]
+    pub(super) fn target(&self, link: Link, goal: Goal) -> Option<NodeId> {
+        goal.target(self.pool, link.node(), link.addr())
+    }
+
+    /// Makes a block anew on exactly that node; the link to it from now on, tag kept.
     ///
     /// # Errors
     /// [`OutOfMemory`]: the block stays where it is.
-    pub(super) fn moved(&mut self, link: Link) -> Result<Link, OutOfMemory> {
-        let new = self.alloc(self.bytes(link).len())?;
+    pub(super) fn moved(&mut self, link: Link, to: NodeId) -> Result<Link, OutOfMemory> {
+        let new = self.alloc_on(self.bytes(link).len(), &[to])?;
         let (to, from) = self.pair_mut(new, link);
         put(to, 0, from);
         self.free(link);

@@ -249,6 +249,14 @@ pub(super) fn append(to: &mut [u8], from: &[u8], range: Range<usize>) {
     put_u16(to, COUNT, (count + range.len()) as u16);
 }
 
+/// How many of the first entries of one chunk another has room for.
+pub(super) fn fitting(chunk: &[u8], other: &[u8]) -> usize {
+    let room = chunk.len().min(CAPACITY_MAX).saturating_sub(need(chunk));
+    let takes = |count: usize| start(other, count) - base(other) + END_LEN * count;
+    let mut counts = (1..=len(other)).rev();
+    counts.find(|count| takes(*count) <= room).unwrap_or(0)
+}
+
 /// The first entry of the second half, by bytes; at least 1 where there are two entries.
 pub(super) fn middle(chunk: &[u8]) -> usize {
     let (count, half) = (len(chunk), base(chunk) + used(chunk) / 2);

@@ -34,6 +34,22 @@ pub struct Step {
     pub done: bool,
 }
 
+/// How far one slice of a compaction came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Compacted {
+    /// Bytes that this slice made anew.
+    pub bytes: usize,
+    /// Where the next slice goes on; nothing behind the last block.
+    pub next: Option<u64>,
+}
+
+impl Compacted {
+    /// A value that one slice was enough for.
+    pub(super) const fn whole(bytes: usize) -> Self {
+        Self { bytes, next: None }
+    }
+}
+
 /// Where a value that is read from a file may land.
 pub trait Landing {
     /// The pool that it lands in.
@@ -87,6 +103,12 @@ pub trait Value {
     /// [`OutOfMemory`] where the node has no room: the value is whole, and lies where it lay but
     /// for the blocks that were moved before.
     fn relocate(&mut self, to: NodeId, budget: usize) -> Result<Step, OutOfMemory>;
+
+    /// Goes on from `from`, which is 0 or what the last slice answered, making those blocks anew,
+    /// within their nodes, that lie in slabs which are to empty, and closing up what deletes left
+    /// between its entries; about `budget` bytes a slice. The root may move. What a write in
+    /// between shifts past the place is left for another time, and so is what has no memory.
+    fn compact(&mut self, from: u64, budget: usize) -> Compacted;
 
     /// Shows each of its blocks, until `visit` answers false.
     fn visit_blocks(&self, visit: &mut dyn FnMut(&Block) -> bool);

@@ -23,7 +23,7 @@
 use super::big::Moved;
 use super::blocks::{Link, Reader, Writer, TAGS};
 use super::field::{get_u16, get_u8, put_u16, put_u8};
-use crate::ids::NodeId;
+use super::goal::Goal;
 use crate::pool::OutOfMemory;
 
 /// Bytes of a page's block.
@@ -34,9 +34,13 @@ const SLOTS: usize = PAGE / Link::LEN;
 const FILL_MAX: usize = (SLOTS - 1) * 3 / 4;
 /// Two pages with so many links or fewer are merged.
 const MERGED_MAX: usize = (SLOTS - 1) * 3 / 8;
+/// Two pages with so many links or fewer are merged where a compaction meets them.
+const CLOSED_UP_MAX: usize = (SLOTS - 1) * 5 / 8;
 /// Bits of the hash that may choose a page; below them lie those for tag and home.
 const DEPTH_MAX: u8 = 26;
 
+/// What it costs to place a link anew, in bytes of one long copy: its element is hashed.
+const BYTES_TO_HASH: usize = 128;
 /// Bits of the hash that a cursor leaves out.
 const CURSOR_BITS: u32 = 32;
 
@@ -243,7 +247,7 @@ impl Index {
         let page = writer.bytes_mut(page);
         set_count(page, count(page).saturating_sub(1));
         if count(page) <= MERGED_MAX / 2 {
-            self.merge(writer, hash, hash_of);
+            self.merge(writer, hash, hash_of, MERGED_MAX);
         }
     }
 
@@ -308,22 +312,24 @@ impl Index {
         Ok(())
     }
 
-    /// Merges the page of a hash with the one that it was split from, if both are nearly empty.
-    fn merge(self, writer: &mut Writer<'_>, hash: u64, hash_of: HashOf) {
+    /// Merges the page of a hash with the one that it was split from, if both together have no more
+    /// than `most` links; how many had to be placed anew.
+    fn merge(self, writer: &mut Writer<'_>, hash: u64, hash_of: HashOf, most: usize) -> usize {
         let page = self.page(writer.reader(), hash);
         let depth = depth_of(writer.bytes(page));
         let Some(parent) = depth.checked_sub(1) else {
-            return;
+            return 0;
         };
         let other = self.page(
             writer.reader(),
             hash ^ (1 << (u64::BITS - u32::from(depth))),
         );
         let (a, b) = (writer.bytes(page), writer.bytes(other));
-        if depth_of(b) != depth || count(a) + count(b) > MERGED_MAX {
-            return;
+        if depth_of(b) != depth || count(a) + count(b) > most {
+            return 0;
         }
         let moved: Vec<Link> = links(b).collect();
+        let placed = moved.len();
         for link in moved {
             let hash = hash_of(writer.bytes(link));
             add(writer.bytes_mut(page), hash, link);
@@ -332,6 +338,16 @@ impl Index {
         let (first, count) = self.places(hash, parent);
         self.lead(writer, first, count, page);
         writer.free(other);
+        placed
+    }
+
+    /// Merges the page of a hash with the one that it was split from, if one serves as well; what
+    /// was copied for it.
+    pub(super) fn close_up(self, writer: &mut Writer<'_>, hash: u64, hash_of: HashOf) -> Moved {
+        match self.merge(writer, hash, hash_of, CLOSED_UP_MAX) {
+            0 => Moved::default(),
+            placed => Moved::block(placed * BYTES_TO_HASH),
+        }
     }
 
     /// Shows the elements of the page at a cursor, and answers the cursor of the next page; 0
@@ -358,8 +374,8 @@ impl Index {
         }
     }
 
-    /// Moves the page of hash `from`, and the directory with the first one, to the writer's node;
-    /// where the next page begins, and what was moved.
+    /// Makes the page of hash `from` anew, and the directory with the first one, where the goal
+    /// wants that; where the next page begins, and what was moved.
     ///
     /// # Errors
     /// [`OutOfMemory`]: the index is whole, and what was moved is moved.
@@ -367,17 +383,17 @@ impl Index {
         &mut self,
         writer: &mut Writer<'_>,
         from: u64,
-        to: NodeId,
+        goal: Goal,
     ) -> Result<(u64, Moved), OutOfMemory> {
-        let mut moved = Moved::default();
-        if self.directory.node() != to {
-            self.directory = writer.moved(self.directory)?;
+        let mut moved = Moved::look(goal);
+        if let Some(to) = writer.target(self.directory, goal) {
+            self.directory = writer.moved(self.directory, to)?;
             moved.add(Moved::block(writer.reader().size(self.directory)));
         }
         let mut page = self.page(writer.reader(), from);
         let depth = depth_of(writer.bytes(page));
-        if page.node() != to {
-            page = writer.moved(page)?;
+        if let Some(to) = writer.target(page, goal) {
+            page = writer.moved(page, to)?;
             moved.add(Moved::block(writer.reader().size(page)));
             let (first, count) = self.places(from, depth);
             self.lead(writer, first, count, page);

@@ -9,7 +9,7 @@
 //! * `string`, `list` and `zset` are types; `table` is two, the hash and the set,
 //! * what big lists and sorted sets are made of: `blocks` links blocks and accounts for them,
 //!   `big` is the root's body, `tree` finds items by number, `index` members by hash, `chunk` packs
-//!   short entries, `field` reads and writes numbers,
+//!   short entries, `field` reads and writes numbers, `goal` says which blocks are made anew,
 //! * `codec` is what a value looks like in a file,
 //! * `number`, `double`, `longdouble`, `lcs`, `bits` compute what the string commands reply, to the
 //!   last digit.
@@ -22,6 +22,9 @@ pub mod codec;
 pub mod contract;
 pub mod double;
 mod field;
+mod goal;
+#[cfg(test)]
+mod half;
 mod hash;
 mod header;
 mod index;
@@ -32,17 +35,17 @@ pub mod longdouble;
 pub mod number;
 pub mod raw;
 pub mod root;
+#[cfg(test)]
+mod starved;
 pub mod string;
 pub mod table;
 #[cfg(test)]
 pub(crate) mod testkit;
-#[cfg(test)]
-mod testkit_faults;
 mod tree;
 pub mod zset;
 
 pub use codec::{BadPayload, Sink, Source};
-pub use contract::{Landing, Step, Value};
+pub use contract::{Compacted, Landing, Step, Value};
 pub use list::NumaList;
 pub use root::Root;
 pub use string::NumaString;

@@ -65,6 +65,21 @@ impl Root {
         Ok(other)
     }
 
+    /// Makes room for `body` bytes without copying the value, where its block is one that can grow
+    /// so; whether it has. The address may be another one then.
+    pub(super) fn grow(&mut self, body: usize) -> bool {
+        if body > Self::BODY_MAX {
+            return false;
+        }
+        let Some(block) = self.block.take() else {
+            return false;
+        };
+        let grown = self.pool.grow(block, HEADER_LEN + body);
+        let done = grown.is_ok();
+        self.block = Some(grown.unwrap_or_else(|block| block));
+        done
+    }
+
     /// The root that lies in a block.
     pub(super) fn from_block(block: Block, pool: PoolHandle) -> Self {
         Self {
@@ -186,6 +201,12 @@ impl Root {
             ..self.header()
         };
         self.set_header(&header);
+    }
+
+    /// Whether its block lies in a slab that is to empty.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.pool.is_leaving(self.addr())
     }
 
     /// Its block, for questions to the kernel.

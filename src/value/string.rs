@@ -9,12 +9,15 @@
 //! that much is not to be had, the exact length is tried before the command fails. A string that
 //! was only ever set whole has no slack but its size class's.
 //!
+//! A string of OS pages of its own grows without being copied (`PoolHandle::grow`), where the node
+//! has room and it is to stay there.
+//!
 //! Every change makes the new block before it gives the old one back: a command that runs out of
 //! memory has changed nothing. Recycled blocks hold old bytes, so whatever a gap uncovers is
 //! zeroed here, byte for byte, and never read before it is written.
 
 use super::codec::{BadPayload, Sink, Source};
-use super::contract::{insist, Landing, Step, Value};
+use super::contract::{insist, Compacted, Landing, Step, Value};
 use super::root::Root;
 use crate::heat::Heat;
 use crate::ids::NodeId;
@@ -157,9 +160,13 @@ impl NumaString {
         Ok(other)
     }
 
-    /// Sees to it that `len` bytes fit, in a new block with room to grow if need be.
+    /// Sees to it that `len` bytes fit, with room to grow, in a new block if need be.
     fn make_room(&mut self, len: usize, order: &[NodeId]) -> Result<(), OutOfMemory> {
         if len <= self.0.capacity() {
+            return Ok(());
+        }
+        let stays = order.first() == Some(&self.node());
+        if stays && (self.0.grow(grown(len)) || self.0.grow(len)) {
             return Ok(());
         }
         let old = self.len();
@@ -214,6 +221,17 @@ impl Value for NumaString {
         })
     }
 
+    fn compact(&mut self, _from: u64, _budget: usize) -> Compacted {
+        let mut bytes = 0;
+        if self.0.is_leaving() {
+            if let Ok(other) = self.relocated(self.node()) {
+                *self = other;
+                bytes = self.memory();
+            }
+        }
+        Compacted::whole(bytes)
+    }
+
     fn visit_blocks(&self, visit: &mut dyn FnMut(&Block) -> bool) {
         if let Some(block) = self.0.block() {
             visit(block);
@@ -259,6 +277,8 @@ impl Value for NumaString {
 /// Copies bytes into a slice of the same length.
 fn copy(to: &mut [u8], from: &[u8]) {
     debug_assert_eq!(to.len(), from.len(), "a copy fits exactly");
+    #[cfg(test)]
+    tests::count_copied(from.len());
     if to.len() == from.len() {
         to.copy_from_slice(from);
     }

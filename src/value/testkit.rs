@@ -4,7 +4,7 @@ use super::contract::{Landing, Value};
 use crate::heat::{Heat, Level};
 use crate::ids::{Bytes, NodeId};
 use crate::machine::{Machine, SimNode, SimulatedMachine};
-use crate::pool::{Meter, PoolHandle};
+use crate::pool::{Meter, PoolHandle, Turn};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
@@ -24,7 +24,7 @@ pub(crate) fn id(number: usize) -> NodeId {
 }
 
 /// A pool on three made-up nodes of that capacity; the test thread owns it.
-fn pool_of(capacity: Bytes) -> PoolHandle {
+pub(crate) fn pool_of(capacity: Bytes) -> PoolHandle {
     let node = |number| SimNode {
         id: id(number),
         capacity,
@@ -47,6 +47,22 @@ pub(crate) fn live(pool: PoolHandle) -> u64 {
 pub(crate) fn assert_all_home(pool: PoolHandle) {
     assert_eq!(pool.check(), Ok(()));
     assert_eq!(live(pool), 0, "every block came home");
+}
+
+/// One round of compaction of that value, in slices of about `budget` bytes.
+pub(crate) fn compact(pool: PoolHandle, value: &mut dyn Value, budget: usize) {
+    let mut turn = Some(Turn::default());
+    while let Some(next) = turn {
+        turn = pool.choose_leaving(next);
+    }
+    let mut next = Some(0);
+    // A slice comes further by an entry at the least, and none takes less than a byte.
+    for _ in 0..=value.memory() {
+        let Some(from) = next else { break };
+        next = value.compact(from, budget).next;
+    }
+    assert_eq!(next, None, "a compaction comes to its end");
+    pool.recall_leaving();
 }
 
 pub(crate) fn hot() -> Heat {

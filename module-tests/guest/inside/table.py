@@ -48,6 +48,9 @@ WEIGHTS = pathlib.Path("/sys/kernel/mm/mempolicy/weighted_interleave")
 BALANCING = "/proc/sys/kernel/numa_balancing"
 DEMOTION = "/sys/kernel/mm/numa/demotion_enabled"
 SERVER_CPU, CLIENT_CPUS = 1, (2, 3)
+# Time as the module sees it, slowed like the emulated CPU, some fifty times: a tick must find as many
+# requests between it and the last one as on a machine, or its fixed cost would be most of the load.
+SLOW_TIME = ("numa-tick-interval", 100, "numa-tick-budget", 10_000, "numa-composite-lru-scan-batch-size", 20)
 MIB = 1 << 20
 
 
@@ -132,12 +135,16 @@ class Row:
     """How one row places memory. `tiered`: only the index and the budget fit near, so what moves
     has a reason to; then `windows` are the settings', else few."""
 
-    tiered, module, get, put = False, None, "GET", "SET"
+    tiered, module, get, put = False, False, "GET", "SET"
+
+    def arguments(self, near, budget):
+        """The module's arguments, where it is loaded. `budget`: bytes of values on node `near`."""
+        return []
 
     def before(self, box_):
         """Before the server starts."""
 
-    def after(self, box_, server):
+    def after(self, box_, server, load, budget):
         """When it is filled."""
 
 
@@ -184,13 +191,31 @@ class Damon(Row):
         if not damon.is_there():
             raise box.Skip("this kernel has no DAMON that migrates")
 
-    def after(self, box_, server):
+    def after(self, box_, server, load, budget):
         box_.undo.append(damon.migrate(near=box_.near.id, far=box_.far.id))
 
 
 class NumaTypes(Row):
-    tiered, get, put = True, "NUMA.GET", "NUMA.SET"
-    module = ()
+    tiered, module, get, put = True, True, "NUMA.GET", "NUMA.SET"
+
+    def arguments(self, near, budget):
+        return ["numa-node-limit", near, budget]
+
+
+class NativeKeys(Row):
+    """The server's own index shares the near node with its values, so the limit holds both."""
+
+    tiered, module = True, True
+
+    def arguments(self, near, budget):
+        # The drain stops below the limit by the watermarks, and what it leaves is mostly index.
+        return ["numa-native-keys", "manage", "numa-watermark-high", 99, "numa-watermark-low", 98]
+
+    def after(self, box_, server, load, budget):
+        box.check(server.info()["numa_native_plane"] == "on", "the native plane is off")
+        used = int(server.info("memory")["used_memory"])
+        limit = used - load.value_bytes + budget
+        server.call("NUMACONFIG", "SET", "node-limit", str(box_.near.id), str(limit))
 
 
 ROWS = {
@@ -201,6 +226,7 @@ ROWS = {
     "kernel numa_balancing=2, demotion": Balancing,
     "DAMON, hot near and cold far": Damon,
     "redis-numa, NUMA types": NumaTypes,
+    "redis-numa, native keys": NativeKeys,
 }
 
 
@@ -222,9 +248,9 @@ def start(box_, row, near_budget):
     words = [os.environ["NUMA_SERVER"], "--port", "0", "--unixsocket", str(folder / "socket")]
     words += ["--dir", str(folder), "--save", "", "--logfile", str(folder / "log")]
     words += ["--server_cpulist", str(SERVER_CPU), "--bio_cpulist", "0"]
-    if row.module is not None:
-        words += ["--loadmodule", os.environ["NUMA_MODULE"], *row.module]
-        words += ["numa-node-limit", str(box_.near.id), str(near_budget)]
+    if row.module:
+        words += ["--loadmodule", os.environ["NUMA_MODULE"]]
+        words += [str(word) for word in (*SLOW_TIME, *row.arguments(box_.near.id, near_budget))]
     prefix = box_.cgroup(mems=f"{box_.near.id},{box_.far.id}")
     process = subprocess.Popen([*prefix, *words], cwd=folder, stdin=subprocess.DEVNULL)
     set_policy(0)
@@ -247,7 +273,7 @@ def high_watermark(node):
 
 def index_bytes(box_, load):
     """What a stock server takes beyond the values' own bytes, learned from one that is filled."""
-    server = start(box_, Row, 0)
+    server = start(box_, Row(), 0)
     load.fill(server)
     whole = sum(nodes.used_by(server.pid).values())
     server.stop()
@@ -268,12 +294,12 @@ def maps_of(server):
 def run(box_, row, settings, mark):
     load = Load(box_, settings, row.get, row.put)
     budget = load.value_bytes * settings["near_percent"] // 100
-    if row.tiered and row.module is None:
+    if row.tiered and not row.module:
         box_.hog(box_.near, index_bytes(box_, load) + budget + high_watermark(box_.near.id))
     row.before(box_)
     server = start(box_, row, budget)
     load.fill(server)
-    row.after(box_, server)
+    row.after(box_, server, load, budget)
     windows = settings["windows"] if row.tiered else WARM
     mark(0)
     say(near_free=nodes.read_node(box_.near.id).free())
@@ -287,7 +313,7 @@ def run(box_, row, settings, mark):
             moves=after[0] - before[0], moved_bytes=after[1] - before[1])
     say(maps=list(maps_of(server)))
     process = nodes.used_by(server.pid)
-    if row.module is not None:
+    if row.module:
         server.call("NUMACONFIG", "SET", "enabled", "no")
     near, all_bytes = load.near_bytes(server, box_.near.id)
     say(value_bytes=all_bytes, value_bytes_near=near, process_bytes=sum(process.values()),
@@ -296,7 +322,7 @@ def run(box_, row, settings, mark):
 
 def moves(server, row):
     """Moves and bytes moved so far: keys by the module, OS pages by the kernel."""
-    if row.module is not None:
+    if row.module:
         return module_moves(server)
     pages = kernel_moves()
     return pages, pages * os.sysconf("SC_PAGE_SIZE")

@@ -36,7 +36,9 @@ const HELP: &[&str] = &[
     "    Lets them go.",
     "STRATEGY LIST | STATUS <slot> | SLOT <slot> <name> | ENABLE <slot> | DISABLE <slot>",
     "STRATEGY INTERVAL <slot> <ms> | PRIORITY <slot> high|normal|low",
-    "    The strategies in their slots: what they did, whether they run, which is where.",
+    "STRATEGY GET <slot> [<name>] | SET <slot> <name> <value>",
+    "    The strategies in their slots: what they did, whether they run, which is where; their",
+    "    settings.",
     "COMPACT",
     "    Moves values together within their nodes now, in the background; STATUS tells how far.",
     "CONVERT <key> NATIVE|NUMA",
@@ -202,6 +204,10 @@ fn status(call: &Call<'_>) -> Done {
             ("compaction", Value::text(works.compactor.state())),
             ("compactions", Value::count(works.compactor.rounds)),
             ("compacted_values", Value::count(works.compactor.moved)),
+            (
+                "compacted_bytes",
+                Value::count(works.compactor.moved_bytes.0),
+            ),
             ("slots", slots(works)),
             (
                 "survey_age_ms",

@@ -7,8 +7,9 @@ use crate::command::args::{integer, is};
 use crate::command::reply::{as_list, pairs, Value};
 use crate::command::{Call, Done, Fail};
 use crate::ids::SlotIndex;
+use crate::redis::plugin;
 use crate::redis::works::Works;
-use crate::strategy::{Priority, Runner, SlotError, SlotStatus};
+use crate::strategy::{Priority, Runner, SlotError, SlotStatus, Strategy};
 
 /// `NUMA STRATEGY <subcommand> ...`, its words from `at` on.
 pub(super) fn dispatch(call: &Call<'_>, at: usize) -> Done {
@@ -21,6 +22,13 @@ pub(super) fn dispatch(call: &Call<'_>, at: usize) -> Done {
         (b"ENABLE", 2) => enable(call, slot(call, at + 1)?, true),
         (b"DISABLE", 2) => enable(call, slot(call, at + 1)?, false),
         (b"INTERVAL", 3) => interval(call, slot(call, at + 1)?, call.word(at + 2)?),
+        (b"GET", 2 | 3) => get(call, slot(call, at + 1)?, call.args.bytes(at + 2)),
+        (b"SET", 4) => set(
+            call,
+            slot(call, at + 1)?,
+            call.word(at + 2)?,
+            call.word(at + 3)?,
+        ),
         (b"PRIORITY", 3) => priority(call, slot(call, at + 1)?, call.word(at + 2)?),
         _ => Err(Fail::subcommand(word, "NUMA STRATEGY")),
     }
@@ -39,8 +47,8 @@ fn row(at: SlotIndex, status: &SlotStatus) -> Vec<(&'static str, Value)> {
     let counts = &status.counts;
     vec![
         ("slot", Value::count(at.index() as u64)),
-        ("name", Value::text(status.name)),
-        ("description", Value::text(status.description)),
+        ("name", Value::text(status.name.as_str())),
+        ("description", Value::text(status.description.as_str())),
         ("enabled", Value::Int(status.enabled.into())),
         ("priority", Value::text(status.priority.name())),
         ("interval_ms", Value::count(status.interval_ms)),
@@ -52,6 +60,10 @@ fn row(at: SlotIndex, status: &SlotStatus) -> Vec<(&'static str, Value)> {
         (
             "stopped",
             Value::text(status.stopped.clone().unwrap_or_default()),
+        ),
+        (
+            "module",
+            Value::text(status.module.clone().unwrap_or_default()),
         ),
     ]
 }
@@ -78,10 +90,13 @@ fn status(call: &Call<'_>, at: SlotIndex) -> Done {
 }
 
 fn refused(error: &SlotError) -> Fail {
-    let text = error.to_string();
+    Fail::text(sentence(&error.to_string()))
+}
+
+fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|first| first.to_ascii_uppercase());
-    Fail::text(first.into_iter().chain(letters).collect::<String>())
+    first.into_iter().chain(letters).collect()
 }
 
 /// Changes the runner, and replies.
@@ -109,20 +124,73 @@ fn priority(call: &Call<'_>, at: SlotIndex, word: &[u8]) -> Done {
     change(call, |runner| runner.set_priority(at, priority))
 }
 
-/// Puts a built-in strategy into a slot, in place of what is there; `none` empties it. One that is
-/// to be there already stays as it is, with all that it has learned.
+/// `GET <slot> [<name>]`: the settings of the strategy that is there.
+fn get(call: &Call<'_>, at: SlotIndex, name: Option<&[u8]>) -> Done {
+    let settings = call.server.works.with(|works| works.runner.settings(at));
+    let settings = settings.ok_or_else(Fail::busy)?;
+    let settings = settings.map_err(|error| refused(&error))?;
+    let asked = |known: &str| name.is_none_or(|name| is(name, known));
+    let shown = settings.into_iter().filter(|(known, _)| asked(known));
+    let shown: Vec<_> = shown
+        .map(|(name, value)| (name, Value::Text(value)))
+        .collect();
+    pairs(call.ctx, &shown);
+    Ok(())
+}
+
+/// `SET <slot> <name> <value>`.
+fn set(call: &Call<'_>, at: SlotIndex, name: &[u8], value: &[u8]) -> Done {
+    let shown = |word: &[u8]| {
+        String::from_utf8_lossy(word)
+            .chars()
+            .take(64)
+            .collect::<String>()
+    };
+    let (name, value) = (shown(name), shown(value));
+    let changed = call
+        .server
+        .works
+        .with(|works| works.runner.set(at, &name, &value));
+    let changed = changed.ok_or_else(Fail::busy)?;
+    changed.map_err(|reason| Fail::text(sentence(&reason)))?;
+    call.ctx.reply_ok();
+    Ok(())
+}
+
+/// A strategy of that name, built in or of another module.
+fn make(call: &Call<'_>, at: SlotIndex, name: &str) -> Result<Box<dyn Strategy>, Fail> {
+    if let Some(built_in) = Works::built_in(name) {
+        return Ok(built_in);
+    }
+    let plugins = &call.server.plugins;
+    let names = plugins.with(|plugins| plugins.names());
+    let names = names.ok_or_else(Fail::busy)?;
+    if !names.iter().any(|known| known == name) {
+        let built_in = Works::BUILT_IN.iter().map(|name| (*name).to_owned());
+        let names: Vec<String> = built_in.chain(names).collect();
+        let shown: String = name.chars().take(64).collect();
+        return Err(Fail::text(format!(
+            "Unknown strategy: {shown} (there is: {}, none)",
+            names.join(", ")
+        )));
+    }
+    if !plugin::may_hold(at) {
+        return Err(Fail::text(
+            "Slots 0 and 1 are for strategies that are built in",
+        ));
+    }
+    let made = plugins.with(|plugins| plugins.make(name)).flatten();
+    made.ok_or_else(Fail::busy)?
+        .map_err(|reason| Fail::text(sentence(&reason)))
+}
+
+/// Puts a strategy into a slot, in place of what is there; `none` empties it. One that is to be
+/// there already stays as it is, with all that it has learned.
 fn put(call: &Call<'_>, at: SlotIndex, name: &[u8]) -> Done {
     if is(name, "none") {
         return change(call, |runner| runner.remove(at).map(drop));
     }
     let name = String::from_utf8_lossy(name).to_ascii_lowercase();
-    let strategy = Works::built_in(&name).ok_or_else(|| {
-        let names = Works::BUILT_IN.join(", ");
-        let shown: String = name.chars().take(64).collect();
-        Fail::text(format!(
-            "Unknown strategy: {shown} (there is: {names}, none)"
-        ))
-    })?;
     let runs = call.server.works.with(|works| {
         let mut all = works.runner.statuses();
         all.find(|(_, status)| status.name == name)
@@ -137,6 +205,9 @@ fn put(call: &Call<'_>, at: SlotIndex, name: &[u8]) -> Done {
             "{name} runs in slot {} already",
             there.index()
         ))),
-        None => change(call, |runner| runner.replace(at, strategy)),
+        None => {
+            let strategy = make(call, at, &name)?;
+            change(call, |runner| runner.replace(at, strategy))
+        }
     }
 }

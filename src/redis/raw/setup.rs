@@ -53,6 +53,21 @@ impl Ctx<'_> {
         )) == Some(OK)
     }
 
+    /// Shows a function of ours to other modules by that name; false where the server refuses.
+    pub(crate) fn export(self, name: &CStr, function: *const ()) -> bool {
+        let function = function.cast_mut().cast();
+        api!(RedisModule_ExportSharedAPI(
+            self.as_ptr(),
+            name.as_ptr(),
+            function
+        )) == Some(OK)
+    }
+
+    /// Whether a module of that name is loaded.
+    pub(crate) fn is_module(name: &CStr) -> bool {
+        api!(RedisModule_IsModuleNameBusy(name.as_ptr())).is_some_and(|answer| answer != 0)
+    }
+
     /// Has [`report`] called for INFO.
     pub(crate) fn register_info(self) -> bool {
         api!(RedisModule_RegisterInfoFunc(self.as_ptr(), Some(report))) == Some(OK)

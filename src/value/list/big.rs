@@ -15,8 +15,8 @@ use super::super::big::{Cursor, Head, HeadMut, Moved};
 use super::super::blocks::{Link, Reader, Writer};
 use super::super::chunk::{self, Entry};
 use super::super::field::{get_u64, put, put_u64, slice};
+use super::super::goal::Goal;
 use super::super::tree::{First, Leaf, Tree};
-use crate::ids::NodeId;
 use crate::pool::OutOfMemory;
 use std::ops::Range;
 
@@ -59,6 +59,10 @@ impl Leaf for Chunks {
 
     fn append(to: &mut [u8], from: &[u8], range: Range<usize>) {
         chunk::append(to, from, range);
+    }
+
+    fn fitting(leaf: &[u8], other: &[u8]) -> usize {
+        chunk::fitting(leaf, other)
     }
 
     fn eighths(leaf: &[u8]) -> usize {
@@ -227,41 +231,49 @@ pub(super) fn each<'v>(
     }
 }
 
-/// Moves some of what lies at the cursor.
+/// Makes some of what lies at a cursor anew: see [`super::super::big::Advance`].
 pub(super) fn advance(
     head: &mut HeadMut<'_>,
     writer: &mut Writer<'_>,
-    to: NodeId,
+    goal: Goal,
+    at: Cursor,
     budget: usize,
-) -> Result<Moved, OutOfMemory> {
-    let index = match head.look().cursor() {
-        Cursor::Tree(index) if index < head.look().len() => index,
-        _ => 0,
+) -> Result<(Option<Cursor>, Moved), OutOfMemory> {
+    let len = head.look().len();
+    let index = match at {
+        Cursor::Tree(index) if index == 0 || index < len => index,
+        _ => return Ok((None, Moved::default())),
     };
     let mut tree = head.look().tree();
-    let moved = tree.moved::<Chunks>(writer, (index, head.look().len()), to);
+    let moved = tree.moved::<Chunks>(writer, (index, len), goal);
     head.set_tree(tree);
     let (place, mut moved) = moved?;
-    let (mut at, end) = (place.at, chunk::len(writer.bytes(place.leaf)));
-    while at < end && (at == place.at || moved.cost < budget) {
-        moved.add(move_outside(writer, place.leaf, at, to)?);
-        at += 1;
+    if goal.closes_up() {
+        moved.add(tree.close_up::<Chunks>(writer, (index, len)));
+        head.set_tree(tree);
     }
-    head.set_cursor(Cursor::Tree(index + (at - place.at) as u64));
-    Ok(moved)
+    let (mut now, end) = (place.at, chunk::len(writer.bytes(place.leaf)));
+    while now < end && (now == place.at || moved.cost < budget) {
+        moved.add(move_outside(writer, place.leaf, now, goal)?);
+        now += 1;
+    }
+    let next = index + (now - place.at) as u64;
+    Ok(((next < len).then_some(Cursor::Tree(next)), moved))
 }
 
 fn move_outside(
     writer: &mut Writer<'_>,
     leaf: Link,
     at: usize,
-    to: NodeId,
+    goal: Goal,
 ) -> Result<Moved, OutOfMemory> {
-    let old = chunk::get(writer.bytes(leaf), at).and_then(outside);
-    let Some(old) = old.filter(|old| old.node() != to) else {
+    let Some(old) = chunk::get(writer.bytes(leaf), at).and_then(outside) else {
         return Ok(Moved::default());
     };
-    let new = writer.moved(old)?;
+    let Some(to) = writer.target(old, goal) else {
+        return Ok(Moved::look(goal));
+    };
+    let new = writer.moved(old, to)?;
     let moved = Moved::block(writer.reader().size(new));
     new.put(chunk::get_mut(writer.bytes_mut(leaf), at), 0);
     Ok(moved)

@@ -22,7 +22,7 @@ use super::big::{Head, HeadMut};
 use super::blocks;
 use super::chunk;
 use super::codec::{BadPayload, Sink, Source};
-use super::contract::{insist, Landing, Step, Value};
+use super::contract::{insist, Compacted, Landing, Step, Value};
 use super::field::put;
 use super::root::Root;
 use crate::heat::Heat;
@@ -251,11 +251,7 @@ impl Value for NumaList {
 
     fn relocate(&mut self, to: NodeId, budget: usize) -> Result<Step, OutOfMemory> {
         if self.is_big() {
-            return body::relocate(&mut self.root, to, budget, |root, budget| {
-                let order = [to];
-                let (mut head, mut writer) = HeadMut::of(root, &order);
-                big::advance(&mut head, &mut writer, to, budget)
-            });
+            return body::relocate(&mut self.root, to, budget, big::advance);
         }
         if self.root.node() != to {
             let need = chunk::need(self.root.body());
@@ -263,6 +259,21 @@ impl Value for NumaList {
         }
         let bytes = self.root.size();
         Ok(Step { bytes, done: true })
+    }
+
+    fn compact(&mut self, from: u64, budget: usize) -> Compacted {
+        if self.is_big() {
+            return body::compact(&mut self.root, from, budget, big::advance);
+        }
+        let mut bytes = 0;
+        if self.root.is_leaving() {
+            let (need, node) = (chunk::need(self.root.body()), self.root.node());
+            if let Ok(root) = grown(&self.root, need, &[node]) {
+                self.root = root;
+                bytes = self.root.size();
+            }
+        }
+        Compacted::whole(bytes)
     }
 
     fn visit_blocks(&self, visit: &mut dyn FnMut(&Block) -> bool) {

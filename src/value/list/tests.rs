@@ -1,9 +1,9 @@
 //! Lists against `Vec`, with moves, copies, files and missing memory in between.
 
 use super::*;
+use crate::pool::{supply_blocks, Supply};
 use crate::value::codec::tests::{Item, Tape};
-use crate::value::testkit::{assert_all_home, assert_sampled, hot, id, live, pool, Berth};
-use crate::value::testkit_faults::allow;
+use crate::value::testkit::{assert_all_home, assert_sampled, compact, hot, id, live, pool, Berth};
 use proptest::prelude::*;
 
 fn content(list: &NumaList) -> Vec<Vec<u8>> {
@@ -40,6 +40,7 @@ enum Op {
     Set(u16, u16),
     Remove(u16, u16),
     Move(u8, u16),
+    Compact(u16),
     Copy,
     Reload,
     Starve(u16, u16, u8),
@@ -58,6 +59,7 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (any::<u16>(), size()).prop_map(|(at, len)| Op::Set(at, len)),
         3 => (any::<u16>(), 0_u16..200).prop_map(|(at, n)| Op::Remove(at, n)),
         2 => (0_u8..3, 0_u16..20_000).prop_map(|(node, budget)| Op::Move(node, budget)),
+        1 => (0_u16..9000).prop_map(Op::Compact),
         1 => Just(Op::Copy),
         1 => Just(Op::Reload),
         2 => (any::<u16>(), size(), 0_u8..4).prop_map(|(at, len, n)| Op::Starve(at, len, n)),
@@ -126,6 +128,7 @@ impl Both {
                     assert_eq!(self.list.node(), id(self.node));
                 }
             }
+            Op::Compact(budget) => compact(pool, &mut self.list, budget.into()),
             Op::Copy => self.list = self.list.duplicate(&[id(self.node)]).unwrap(),
             Op::Reload if len > 0 => {
                 let mut tape = Tape::default();
@@ -142,7 +145,7 @@ impl Both {
     /// An insert or a set that finds no memory leaves everything as it was.
     fn starve(&mut self, at: usize, size: u16, count: u8) {
         let (bytes, order) = (self.element(size), [id(self.node)]);
-        allow(Some(count.into()));
+        supply_blocks(Supply::Only(count.into()));
         let inserted = self.list.insert(at as u64, &bytes, &order);
         if inserted.is_ok() {
             self.model.insert(at, bytes.clone());
@@ -150,7 +153,7 @@ impl Both {
         if at < self.model.len() && self.list.set(at as u64, &bytes, &order).is_ok() {
             self.model[at] = bytes;
         }
-        allow(None);
+        supply_blocks(Supply::Endless);
     }
 }
 

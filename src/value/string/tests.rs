@@ -5,8 +5,16 @@ use crate::heat::{Clock, Dice};
 use crate::ids::Bytes;
 use crate::value::codec::tests::{Item, Tape};
 use crate::value::codec::{load, save};
-use crate::value::testkit::{assert_all_home, hot, id, live, pool, Berth, NODES};
+use crate::value::testkit::{assert_all_home, hot, id, live, pool, pool_of, Berth, NODES};
 use proptest::prelude::*;
+use std::cell::Cell;
+
+thread_local!(static COPIED: Cell<usize> = const { Cell::new(0) });
+
+/// Counts bytes of users that are copied, on this thread.
+pub(super) fn count_copied(bytes: usize) {
+    COPIED.set(COPIED.get() + bytes);
+}
 
 fn string(pool: PoolHandle, bytes: &[u8]) -> NumaString {
     NumaString::new(pool, &[id(0)], bytes, hot()).unwrap()
@@ -411,4 +419,52 @@ proptest! {
         drop(read);
         assert_all_home(pool);
     }
+}
+
+/// Appends `count` pieces of `len` bytes; how many bytes were copied for it.
+fn copied_by_appends(string: &mut NumaString, len: usize, count: usize) -> usize {
+    let (before, node) = (COPIED.get(), string.node());
+    for number in 0..count {
+        string.append(&vec![number as u8; len], &[node]).unwrap();
+    }
+    COPIED.get() - before
+}
+
+#[test]
+fn appends_to_a_long_string_copy_what_is_appended() {
+    // At the second size each value has a mapping of its own, at the first the value is a run.
+    for (node_bytes, len) in [
+        (Bytes::mib(4 << 10), 1 << 20),
+        (Bytes::mib(1 << 10), 100 << 20),
+    ] {
+        let len = if cfg!(miri) { len / 100 } else { len };
+        let pool = pool_of(node_bytes);
+        let mut string = NumaString::zeroed(pool, &[id(1)], len, hot()).unwrap();
+        for at in (0..len).step_by(len / 64) {
+            string.set_range(at, &[at as u8 | 1], &[id(1)]).unwrap();
+        }
+        assert_eq!(copied_by_appends(&mut string, 100, 1000), 100 * 1000);
+        // And where the slack of a MiB does not do.
+        assert_eq!(copied_by_appends(&mut string, len / 8, 6), len / 8 * 6);
+        assert_eq!(string.len(), len + 100_000 + len / 8 * 6);
+        assert_eq!((string.node(), string.heat()), (id(1), hot()));
+        let intact = |at: usize| string.as_bytes()[at] == at as u8 | 1;
+        assert!((0..len).step_by(len / 64).all(intact));
+        assert_eq!(string.as_bytes()[len + 99_999], 999_usize as u8);
+        assert_eq!(pool.usage(id(1)).live.as_usize(), string.memory());
+        pool.check().unwrap();
+        drop(string);
+        assert_all_home(pool);
+    }
+}
+
+#[test]
+fn a_string_that_is_to_leave_its_node_is_copied() {
+    let pool = pool_of(Bytes::mib(1 << 10));
+    let mut string = NumaString::zeroed(pool, &[id(0)], 4 << 20, hot()).unwrap();
+    string.append(&[7; 4 << 20], &[id(2)]).unwrap();
+    assert_eq!((string.node(), string.len()), (id(2), 8 << 20));
+    assert_eq!(live(pool), pool.usage(id(2)).live.0);
+    drop(string);
+    assert_all_home(pool);
 }

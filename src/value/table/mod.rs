@@ -22,6 +22,7 @@
 //! extendible hashing (its directory doubles at once).
 
 mod big;
+mod moves;
 mod place;
 mod scan;
 mod segment;

@@ -10,7 +10,7 @@
 //! [`GROW_HEAP`] bytes; below a quarter of that the table shrinks, so a table that sways around a
 //! limit does not split and merge by turns.
 
-use super::big::{copy, Big, NEW_BODY};
+use super::big::{Big, NEW_BODY};
 use super::segment::{Need, SegmentMut, HEAP_MAX};
 use super::{
     lay_out_small, Table, SMALL_ENTRIES_MAX, SMALL_HEAD, SMALL_HEAP_MAX, SMALL_OUTSIDE_MAX,
@@ -18,8 +18,6 @@ use super::{
 use crate::ids::NodeId;
 use crate::pool::OutOfMemory;
 use crate::value::hash::hash;
-use crate::value::link::encode;
-use crate::value::Step;
 
 /// Entries of a segment, on average, before the next one is split.
 const GROW_ENTRIES: usize = 96;
@@ -29,11 +27,6 @@ const GROW_HEAP: usize = 6 << 10;
 const SHRINK_PART: usize = 4;
 /// A big table of one segment with no more entries than this becomes small again.
 const SMALL_AGAIN: usize = SMALL_ENTRIES_MAX / 4;
-/// What it costs to look at a segment, and at a text of one, that need not move: in bytes of a
-/// copy. A move that meets what moved before would else look at all of a table in one slice.
-const LOOK_COST: usize = 128;
-/// See [`LOOK_COST`].
-const TEXT_COST: usize = 32;
 /// Segments at most: the place has 32 bits.
 const SEGMENTS_MAX: usize = 1 << 31;
 
@@ -215,147 +208,5 @@ impl<const VALUES: bool> Table<VALUES> {
         }
         self.root = root;
         Ok(())
-    }
-
-    /// Moves blocks to a node: see [`Value::relocate`](crate::value::Value::relocate).
-    pub(super) fn relocate_blocks(
-        &mut self,
-        to: NodeId,
-        budget: usize,
-    ) -> Result<Step, OutOfMemory> {
-        if !self.is_big() {
-            return self.relocate_small(to);
-        }
-        if self.seen().target() != Some(to) {
-            let mut big = self.big();
-            big.set_target(Some(to));
-            big.set_cursor(0);
-        }
-        let moved = self.relocate_big(to, budget);
-        if moved.is_err() {
-            self.big().set_target(None);
-        }
-        moved
-    }
-
-    fn relocate_small(&mut self, to: NodeId) -> Result<Step, OutOfMemory> {
-        let mut bytes = self.relocate_outside(0, to)?;
-        if self.root.node() != to {
-            let need = self.segment(0).need_of(|_| true);
-            let mut root = self.root.successor(&[to], SMALL_HEAD + need.size())?;
-            lay_out_small::<VALUES>(&mut root, need);
-            if let Some((_, fresh)) = root.body_mut().split_first_mut() {
-                SegmentMut::<VALUES>::new(fresh).append(self.segment(0), |_| true);
-            }
-            self.root = root;
-            bytes += self.root.size();
-        }
-        Ok(Step { bytes, done: true })
-    }
-
-    fn relocate_big(&mut self, to: NodeId, budget: usize) -> Result<Step, OutOfMemory> {
-        let (mut bytes, mut cost) = (0, 0);
-        let more = |bytes| Step { bytes, done: false };
-        for at in self.seen().cursor()..self.segments() + self.seen().pages() {
-            if cost >= budget {
-                self.big().set_cursor(at);
-                return Ok(more(bytes));
-            }
-            let moved = self.relocate_at(at, to)?;
-            bytes += moved;
-            cost += moved + self.look_cost(at);
-        }
-        self.big().set_cursor(0);
-        if self.seen().share(to) < self.seen().total() {
-            // What came meanwhile found no room there: the next sweep finds it, or says so.
-            return Ok(more(bytes));
-        }
-        if self.root.node() != to {
-            self.big().move_root(to)?;
-            bytes += self.root.size();
-        }
-        self.big().set_target(None);
-        Ok(Step { bytes, done: true })
-    }
-
-    /// Moves what a cursor stands at: the segments, then the pages of links to them.
-    fn relocate_at(&mut self, at: usize, to: NodeId) -> Result<usize, OutOfMemory> {
-        match at.checked_sub(self.segments()) {
-            None => self.relocate_segment(at, to),
-            Some(page) => self.relocate_page(page, to),
-        }
-    }
-
-    fn look_cost(&self, at: usize) -> usize {
-        if at < self.segments() && self.seen().outside() > 0 {
-            LOOK_COST + TEXT_COST * self.segment(at).count()
-        } else {
-            LOOK_COST
-        }
-    }
-
-    fn relocate_segment(&mut self, index: usize, to: NodeId) -> Result<usize, OutOfMemory> {
-        let mut bytes = 0;
-        if self.seen().outside() > 0 {
-            bytes += self.relocate_outside(index, to)?;
-        }
-        let block = self.seen().block(index).filter(|block| block.node() != to);
-        if let Some(old) = block {
-            let mut fresh = self.big().alloc(old.capacity(), &[to])?;
-            copy(fresh.bytes_mut(), old.bytes());
-            bytes += fresh.size();
-            self.big().replace(index, fresh)?;
-        }
-        Ok(bytes)
-    }
-
-    fn relocate_page(&mut self, page: usize, to: NodeId) -> Result<usize, OutOfMemory> {
-        let block = self.seen().page_block(page);
-        let Some(old) = block.filter(|block| block.node() != to) else {
-            return Ok(0);
-        };
-        let fresh = self.big().alloc(old.capacity(), &[to])?;
-        let size = fresh.size();
-        self.big().replace_page(page, fresh)?;
-        Ok(size)
-    }
-
-    /// Moves the texts of a segment that lie outside; their bytes.
-    fn relocate_outside(&mut self, index: usize, to: NodeId) -> Result<usize, OutOfMemory> {
-        let mut bytes = 0;
-        for at in 0..self.segment(index).count() {
-            for of_value in [false, true] {
-                bytes += self.relocate_text(index, at, of_value, to)?;
-            }
-        }
-        Ok(bytes)
-    }
-
-    fn relocate_text(
-        &mut self,
-        index: usize,
-        at: usize,
-        of_value: bool,
-        to: NodeId,
-    ) -> Result<usize, OutOfMemory> {
-        let entry = self.segment(index).entry(at);
-        let cell = entry.map(|entry| if of_value { entry.value } else { entry.key });
-        let old = cell.and_then(|cell| cell.block());
-        let Some(old) = old.filter(|block| block.node() != to) else {
-            return Ok(0);
-        };
-        let pool = self.pool();
-        let mut fresh = pool.alloc(old.capacity(), &[to])?;
-        copy(fresh.bytes_mut(), old.bytes());
-        let (size, node, old_size) = (fresh.size(), old.node(), old.size());
-        let link = encode(fresh, pool)?;
-        self.segment_mut(index).relink(at, of_value, link);
-        pool.free(old);
-        if self.is_big() {
-            let mut big = self.big();
-            big.account(to, size as i64);
-            big.account(node, -(old_size as i64));
-        }
-        Ok(size)
     }
 }

@@ -113,6 +113,11 @@ impl<'a, const VALUES: bool> Segment<'a, VALUES> {
         self.dead() > 128 && self.dead() * 4 > self.used()
     }
 
+    /// Whether so much is dead that it is worth a copy when one looks for what deletes left.
+    pub(super) fn is_slack(&self) -> bool {
+        self.dead() * 16 > self.used()
+    }
+
     fn tags(&self) -> &'a [u8] {
         self.0.get(HEAD..HEAD + self.count()).unwrap_or(&[])
     }

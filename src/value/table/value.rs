@@ -14,7 +14,7 @@ use crate::heat::Heat;
 use crate::ids::NodeId;
 use crate::pool::{Block, OutOfMemory, PoolHandle};
 use crate::value::contract::insist;
-use crate::value::{BadPayload, Landing, Root, Sink, Source, Step, Value};
+use crate::value::{BadPayload, Compacted, Landing, Root, Sink, Source, Step, Value};
 use std::ptr::NonNull;
 
 /// A hash: fields with values.
@@ -67,6 +67,10 @@ impl<const VALUES: bool> Value for Table<VALUES> {
 
     fn relocate(&mut self, to: NodeId, budget: usize) -> Result<Step, OutOfMemory> {
         self.relocate_blocks(to, budget)
+    }
+
+    fn compact(&mut self, from: u64, budget: usize) -> Compacted {
+        self.compact_blocks(from, budget)
     }
 
     fn visit_blocks(&self, visit: &mut dyn FnMut(&Block) -> bool) {

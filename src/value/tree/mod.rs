@@ -24,12 +24,13 @@
 //! Rejected: links from leaf to leaf, which would have to be kept right when blocks move, and save
 //! one way down in a hundred items.
 
+mod close_up;
 pub(super) mod inner;
 mod shrink;
 
 use super::big::Moved;
 use super::blocks::{Link, Reader, Writer};
-use crate::ids::NodeId;
+use super::goal::Goal;
 use crate::pool::OutOfMemory;
 pub(super) use inner::First;
 use inner::{Child, Stop};
@@ -59,6 +60,8 @@ pub(super) trait Leaf {
     fn middle(leaf: &[u8]) -> usize;
     /// Appends the items of a range of another leaf.
     fn append(to: &mut [u8], from: &[u8], range: Range<usize>);
+    /// How many of the first items of another leaf it has room for.
+    fn fitting(leaf: &[u8], other: &[u8]) -> usize;
     /// How full it is, of 8.
     fn eighths(leaf: &[u8]) -> usize;
     /// What comes first in it.
@@ -201,8 +204,8 @@ impl Tree {
         refresh::<L>(writer, path, leaf, 0);
     }
 
-    /// Moves the nodes on the way to item number `rank` to the writer's node; the leaf's place,
-    /// and what was moved.
+    /// Makes the nodes on the way to item number `rank` anew, where the goal wants that; the leaf's
+    /// place, and what was moved.
     ///
     /// # Errors
     /// [`OutOfMemory`]: the tree is whole, and what was moved is moved.
@@ -210,13 +213,14 @@ impl Tree {
         &mut self,
         writer: &mut Writer<'_>,
         (rank, len): (u64, u64),
-        to: NodeId,
+        goal: Goal,
     ) -> Result<(Place, Moved), OutOfMemory> {
         let (mut above, mut node, mut rank, mut total) = (None, self.root, rank, len);
         let mut moved = Moved::default();
         for height in (0..=self.height).rev() {
-            if node.node() != to {
-                node = writer.moved(node)?;
+            moved.add(Moved::look(goal));
+            if let Some(to) = writer.target(node, goal) {
+                node = writer.moved(node, to)?;
                 moved.add(Moved::block(writer.reader().size(node)));
                 match above {
                     None => self.root = node,

@@ -35,7 +35,7 @@ impl Tree {
     }
 
     /// Takes root nodes with one child away.
-    fn lower(&mut self, writer: &mut Writer<'_>) {
+    pub(super) fn lower(&mut self, writer: &mut Writer<'_>) {
         while self.height > 0 && inner::len(writer.bytes(self.root)) == 1 {
             let child = inner::child(writer.bytes(self.root), 0).link;
             writer.free(self.root);

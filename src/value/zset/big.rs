@@ -11,12 +11,12 @@
 use super::super::big::{Cursor, Head, HeadMut, Moved};
 use super::super::blocks::{Link, Reader, Writer};
 use super::super::field::{get_u16, put, put_u16, put_u64, shift, slice};
+use super::super::goal::Goal;
 use super::super::hash::hash;
 use super::super::index::Index;
 use super::super::tree::{inner, First, Leaf, Tree};
 use super::element;
 use super::order::Bound;
-use crate::ids::NodeId;
 use crate::pool::OutOfMemory;
 use std::ops::Range;
 
@@ -81,6 +81,10 @@ impl Leaf for Links {
         let len = Self::len(to);
         put(to, at(len), slice(from, at(range.start)..at(range.end)));
         put_u16(to, 0, (len + range.len()) as u16);
+    }
+
+    fn fitting(leaf: &[u8], other: &[u8]) -> usize {
+        Self::len(other).min(LINKS_MAX - Self::len(leaf))
     }
 
     fn eighths(leaf: &[u8]) -> usize {
@@ -299,56 +303,60 @@ pub(super) fn each<'v>(
     }
 }
 
-/// Moves some of what lies at the cursor.
+/// Makes some of what lies at a cursor anew: see [`super::super::big::Advance`].
 pub(super) fn advance(
     head: &mut HeadMut<'_>,
     writer: &mut Writer<'_>,
-    to: NodeId,
+    goal: Goal,
+    at: Cursor,
     budget: usize,
-) -> Result<Moved, OutOfMemory> {
-    match head.look().cursor() {
-        Cursor::Tree(rank) if rank < head.look().len() => move_leaf(head, writer, rank, to, budget),
-        Cursor::Tree(_) => {
-            head.set_cursor(Cursor::Index(0));
-            Ok(Moved::default())
+) -> Result<(Option<Cursor>, Moved), OutOfMemory> {
+    match at {
+        Cursor::Tree(rank) if rank < head.look().len() => {
+            let (next, moved) = move_leaf(head, writer, rank, goal, budget)?;
+            Ok((Some(Cursor::Tree(next)), moved))
         }
+        Cursor::Tree(_) => Ok((Some(Cursor::Index(0)), Moved::default())),
         Cursor::Index(from) => {
             let mut index = head.look().index();
-            let moved = index.moved(writer, from, to);
+            let moved = index.moved(writer, from, goal);
             head.set_index(index);
-            let (next, moved) = moved?;
-            head.set_cursor(match next {
-                0 => Cursor::Tree(0),
-                next => Cursor::Index(next),
-            });
-            Ok(moved)
+            let (next, mut moved) = moved?;
+            if goal.closes_up() {
+                moved.add(index.close_up(writer, from, element::hash_of));
+            }
+            Ok(((next != 0).then_some(Cursor::Index(next)), moved))
         }
     }
 }
 
-/// Moves the leaf of an item, the nodes above it, and elements from that item on.
+/// Makes the leaf of an item anew, the nodes above it, and elements from that item on; the item
+/// behind them.
 fn move_leaf(
     head: &mut HeadMut<'_>,
     writer: &mut Writer<'_>,
     rank: u64,
-    to: NodeId,
+    goal: Goal,
     budget: usize,
-) -> Result<Moved, OutOfMemory> {
+) -> Result<(u64, Moved), OutOfMemory> {
     let (mut tree, len) = (head.look().tree(), head.look().len());
-    let moved = tree.moved::<Links>(writer, (rank, len), to);
+    let moved = tree.moved::<Links>(writer, (rank, len), goal);
     head.set_tree(tree);
     let (place, mut moved) = moved?;
+    if goal.closes_up() {
+        moved.add(tree.close_up::<Links>(writer, (rank, len)));
+        head.set_tree(tree);
+    }
     let (mut now, end) = (place.at, Links::len(writer.bytes(place.leaf)));
     while now < end && (now == place.at || moved.cost < budget) {
-        moved.add(move_element(head, writer, place.leaf, now, to)?);
+        moved.add(move_element(head, writer, place.leaf, now, goal)?);
         if now == 0 {
             // What comes first here has a new address.
             tree.changed::<Links>(writer, rank, len);
         }
         now += 1;
     }
-    head.set_cursor(Cursor::Tree(rank + (now - place.at) as u64));
-    Ok(moved)
+    Ok((rank + (now - place.at) as u64, moved))
 }
 
 fn move_element(
@@ -356,14 +364,14 @@ fn move_element(
     writer: &mut Writer<'_>,
     leaf: Link,
     index: usize,
-    to: NodeId,
+    goal: Goal,
 ) -> Result<Moved, OutOfMemory> {
     let old = link(writer.bytes(leaf), index);
-    if old.node() == to {
-        return Ok(Moved::default());
-    }
+    let Some(to) = writer.target(old, goal) else {
+        return Ok(Moved::look(goal));
+    };
     let hash = element::hash_of(writer.bytes(old));
-    let new = writer.moved(old)?;
+    let new = writer.moved(old, to)?;
     new.put(writer.bytes_mut(leaf), at(index));
     head.look().index().replace(writer, hash, old, new);
     Ok(Moved::block(writer.reader().size(new)))

@@ -1,9 +1,9 @@
 //! Sorted sets against a sorted vector, with moves, copies, files and missing memory in between.
 
 use super::*;
+use crate::pool::{supply_blocks, Supply};
 use crate::value::codec::tests::{Item, Tape};
-use crate::value::testkit::{assert_all_home, assert_sampled, hot, id, live, pool, Berth};
-use crate::value::testkit_faults::allow;
+use crate::value::testkit::{assert_all_home, assert_sampled, compact, hot, id, live, pool, Berth};
 use proptest::prelude::*;
 use std::collections::HashMap;
 
@@ -59,6 +59,7 @@ enum Op {
     Remove(u16),
     Cut(u16, u16),
     Move(u8, u16),
+    Compact(u16),
     Copy,
     Reload,
     Scan(u16),
@@ -73,6 +74,7 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (0_u16..600).prop_map(Op::Remove),
         1 => (any::<u16>(), 0_u16..300).prop_map(|(from, n)| Op::Cut(from, n)),
         2 => (0_u8..3, 0_u16..9000).prop_map(|(node, budget)| Op::Move(node, budget)),
+        1 => (0_u16..9000).prop_map(Op::Compact),
         1 => Just(Op::Copy),
         1 => Just(Op::Reload),
         1 => any::<u16>().prop_map(Op::Scan),
@@ -148,6 +150,7 @@ impl Both {
                     assert_eq!(self.set.node(), id(self.node));
                 }
             }
+            Op::Compact(budget) => compact(pool, &mut self.set, budget.into()),
             Op::Copy => {
                 let copy = self.set.duplicate(&[id(self.node)]).unwrap();
                 assert_eq!(copy.heat(), self.set.heat());
@@ -195,9 +198,9 @@ impl Both {
 
     /// A change that finds no memory leaves everything as it was.
     fn starve(&mut self, member: Vec<u8>, score: i8, count: u8) {
-        allow(Some(count.into()));
+        supply_blocks(Supply::Only(count.into()));
         let done = self.set.set(&member, score.into(), &[id(self.node)]);
-        allow(None);
+        supply_blocks(Supply::Endless);
         if done.is_ok() {
             let found = self.model.iter_mut().find(|(_, found)| *found == member);
             match found {
@@ -254,9 +257,9 @@ fn every_allocation_may_fail_while_a_set_grows() {
         let mut count = 0;
         loop {
             let before = live(pool);
-            allow(Some(count));
+            supply_blocks(Supply::Only(count));
             let done = both.set.set(&member(i), f64::from(i % 50), &[id(0)]);
-            allow(None);
+            supply_blocks(Supply::Endless);
             if done.is_ok() {
                 break;
             }
