@@ -12,6 +12,7 @@
 #                how tight
 #   make test-soundness  memory, watched: random operations, loom, sanitizer, valgrind
 #   make bench-holds  how long the module holds the main thread: huge values grown, moved, deleted
+#   make test-soundness  memory, watched: random operations, loom, miri, sanitizer, valgrind
 #   make bench-native    what the module costs stock commands: instructions, throughput
 #   make test-redis Redis's own suite, while the module moves its keys to and fro
 #   make test-types  Redis's own tests of the five types, on servers whose plain commands act on
@@ -40,8 +41,8 @@ export REDIS_SERVER PORT ARGS SERVERS
 	test-differential test-replicas test-redis test-soundness test-numa bench-numa tidy lint clean
 .PHONY: bench bench-compaction bench-native bench-numa bench-pool bench-strings bench-tiering \
 	bench-types build clean demo demo-native help lint module plugins redis run test \
-	test-differential test-numa test-redis test-replicas test-rust test-server test-servers \
-	test-soundness test-tools test-types tidy
+	test-differential test-numa test-pressure test-redis test-replicas test-rust test-server \
+	test-servers test-soundness test-tools test-types tidy
 
 help:
 	@echo 'make run          build what is missing, start Redis with the module (PORT= ARGS= REDIS_SERVER=)'
@@ -56,7 +57,7 @@ help:
 	@echo 'make test-differential random operations on stock and NUMA types  (OPERATIONS= SEED= TYPES="hashes ...")'
 	@echo 'make test-replicas the same data on a replica of another shape  (OPERATIONS= SEED=)'
 	@echo 'make test-numa    tests on real nodes, in a Linux guest (ONLY="<part of a test name>")'
-	@echo 'make test-soundness  millions of operations, loom, AddressSanitizer, valgrind'
+	@echo 'make test-soundness  millions of operations, loom, miri, AddressSanitizer, valgrind'
 	@echo 'make bench-numa   far misses a request, by who places the memory (ARGS="--only <row> --seed <n> ...")'
 	@echo 'make demo         hot keys coming near, drawn  (TRACE= RATE= DEMO_REQUESTS=; see module-tests/demo)'
 	@echo 'make demo-native  native keys of a stock file, against the oracle  (KEYS= NEAR= SECONDS= SEED=)'
@@ -69,6 +70,7 @@ help:
 	@echo 'make bench-holds  the longest holds of the main thread by the module  (ONLY= SCALE= ROUNDS= RATE=)'
 	@echo 'make bench-native  what the module costs stock commands (WHAT= MODE= ROUNDS=; needs valgrind)'
 	@echo 'make plugins      the example strategies of other modules, in C and Rust, under target/plugins'
+	@echo 'make test-pressure maxmemory, a full node, BGSAVE and a shifting hot set at once  (MINUTES=10)'
 	@echo 'make lint         formatting and clippy, warnings are errors'
 	@echo 'make tidy         format the code, then run the checks of src/tidy.rs'
 	@echo 'make clean        remove target/'
@@ -185,6 +187,10 @@ test-replicas: build
 	@sh $(TOOLS)/need tclsh
 	@NUMA_TEST_OPERATIONS=$(OPERATIONS) NUMA_TEST_SEED=$(SEED) NUMA_TEST_SECONDS=36000 \
 		python3 -B module-tests/run replica-shapes replicas-first
+
+# Ten minutes, or MINUTES=<n>; ends with PASS or FAIL.
+test-pressure: build
+	@exec python3 -B module-tests/bench/pressure.py
 
 # Fetches QEMU and a kernel as Debian packages; ends with "N passed, N failed[, N skipped]".
 test-numa: build

@@ -68,7 +68,11 @@ fn begin(ctx: Ctx<'_>, server: &'static Server) {
         );
     }
     load::announce(ctx, server);
-    server.works.with(|works| works.start_timer(ctx));
+    server.works.with(|works| {
+        let path = server.config().state_file;
+        works.state_file.open(ctx, path.as_deref());
+        works.start_timer(ctx);
+    });
 }
 
 /// Tests have no server, and run out of memory on purpose.

@@ -55,6 +55,8 @@ start_numa_server [numa_args {numa-native-keys observe}] {overrides {save ""}} {
         r set native [string repeat v 500]
         if {[numa_info numa_native_plane] eq {on}} {
             assert_match {A number has no block*} [why number]
+            r setrange big 8000000 x
+            assert_match {The value is too big*} [why big]
             assert_match {no strategy moves keys*} [why native]
             assert_equal native [numa_pair [r numa explain native] plane]
         } else {

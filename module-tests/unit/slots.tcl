@@ -71,7 +71,7 @@ start_numa_server {} {overrides {save ""}} {
             {ERR Interval must be between 1 and 86400000 ms} {interval 1 0}
             {ERR value is not an integer or out of range} {interval 1 soon}
             {ERR Priority must be high, normal or low} {priority 1 urgent}
-            {ERR Unknown strategy: magic (there is: no-op, composite-lru, none)} {slot 2 magic}
+            {ERR Unknown strategy: magic (there is: no-op, composite-lru, benefit-cost, balance, none)} {slot 2 magic}
             {ERR Unknown subcommand or wrong number of arguments for 'nonsense'*} {nonsense}
             {ERR Unknown subcommand or wrong number of arguments for 'status'*} {status}
         } {

@@ -92,6 +92,7 @@ pub(crate) struct Call<'c> {
 
 impl<'c> Call<'c> {
     /// The word at `index`, the command's name being 0.
+    #[inline]
     pub(crate) fn name(&self, index: usize) -> Result<Name<'c>, Fail> {
         self.args.name(index).ok_or(Fail::Arity)
     }
@@ -105,11 +106,13 @@ impl<'c> Call<'c> {
     }
 
     /// Opens a key for the commands of type `V`.
+    #[inline]
     pub(crate) fn open<V: NumaType>(&self, name: Name<'c>, mode: Mode) -> TypedKey<'c, V> {
         TypedKey::open(self.server, self.ctx, name, mode)
     }
 
     /// Opens the key at word `index` for a command that works on a `V` or on nothing.
+    #[inline]
     pub(crate) fn own_key<V: NumaType>(
         &self,
         index: usize,
@@ -132,6 +135,11 @@ impl<'c> Call<'c> {
         self.own_key(index, Mode::Write)
     }
 
+    /// Sends the command as it came to replicas and the AOF.
+    pub(crate) fn replicate_verbatim(&self) {
+        self.ctx.replicate_verbatim(self.args);
+    }
+
     /// Does one of several parts of a change: within the limits, and once another part was done,
     /// beyond them, so that a command is done as a whole or not at all.
     ///
@@ -149,6 +157,7 @@ impl<'c> Call<'c> {
     }
 
     /// The bytes of the word at `index`.
+    #[inline]
     pub(crate) fn word(&self, index: usize) -> Result<&'c [u8], Fail> {
         self.args.bytes(index).ok_or(Fail::Arity)
     }

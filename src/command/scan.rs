@@ -115,7 +115,8 @@ impl Page {
         call.ctx.reply_array(2);
         call.ctx.reply_bulk(self.cursor.to_string().as_bytes());
         call.ctx.reply_array(self.words.len());
-        self.words.iter().for_each(|word| call.ctx.reply_bulk(word));
+        let mut replies = call.ctx.replies();
+        self.words.iter().for_each(|word| replies.bulk(word));
     }
 }
 

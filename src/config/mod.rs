@@ -118,6 +118,10 @@ pub struct Config {
     pub move_during_fork: bool,
     /// The directives file, as an absolute path.
     pub config_file: Option<PathBuf>,
+    /// The file that carries heat and pins over a restart.
+    pub state_file: Option<PathBuf>,
+    /// Seconds between two writes of it.
+    pub state_interval_sec: u64,
     /// Whether commands that destroy or reveal are served.
     pub admin_commands: bool,
     /// Whether to log more.
@@ -157,6 +161,8 @@ impl Default for Config {
             transparent_acl_accepted: false,
             move_during_fork: false,
             config_file: None,
+            state_file: None,
+            state_interval_sec: 300,
             admin_commands: true,
             debug: false,
             simulate: Vec::new(),
@@ -294,7 +300,7 @@ mod tests {
     );
 
     /// As the interface's document lists them.
-    const DOCUMENTED: [Documented; 34] = [
+    const DOCUMENTED: [Documented; 36] = [
         ("numa-enabled", "yes", None),
         ("numa-default-strategy", "local_first", None),
         ("numa-default-node", "-1", Some(("-1", "63"))),
@@ -317,6 +323,8 @@ mod tests {
         ("numa-transparent-acl-accepted", "no", None),
         ("numa-move-during-fork", "no", None),
         ("numa-config-file", "", None),
+        ("numa-state-file", "", None),
+        ("numa-state-interval", "300", None),
         ("numa-admin-commands", "yes", None),
         ("numa-debug", "no", None),
         ("numa-simulate", "", None),

@@ -412,7 +412,7 @@ pub(super) mod tests {
                     text => text,
                 })
                 .boxed(),
-            ("config_file", _) => "/[a-z]{1,9}".boxed(),
+            ("config_file" | "state_file", _) => "/[a-z]{1,9}".boxed(),
             _ => Just(param.default_text()).boxed(),
         }
     }

@@ -381,6 +381,27 @@ pub static TABLE: &[Param] = &[
     )
     .only(When::ArgumentOnly),
     Param::new(
+        "state_file",
+        "a file that carries heat and pins over a restart; empty for none",
+        Kind::Word {
+            take: |config, word| {
+                config.state_file = (!word.is_empty()).then(|| PathBuf::from(word));
+                true
+            },
+            text: |config| match &config.state_file {
+                Some(path) => path.to_string_lossy().into_owned(),
+                None => String::new(),
+            },
+            expected: "a path",
+        },
+    )
+    .only(When::ArgumentOnly),
+    Param::new(
+        "state_interval",
+        "seconds between two writes of state_file; it is written at shutdown too",
+        Kind::Count(field!(state_interval_sec), 1, 86_400),
+    ),
+    Param::new(
         "admin_commands",
         "no: commands that destroy or reveal answer an error",
         Kind::Switch(field!(admin_commands), YES_NO),

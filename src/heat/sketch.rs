@@ -68,6 +68,18 @@ impl Sketch {
         next
     }
 
+    /// Raises the counter of a key to what it was before a restart, if it is lower.
+    pub fn raise(&mut self, hash: u64, to: u8) {
+        let (one, other) = places(hash);
+        let at = line_of(self.lines.len(), hash);
+        for place in [one, other] {
+            let counter = self.lines.get_mut(at).and_then(|line| line.get_mut(place));
+            if let Some(counter) = counter {
+                *counter = (*counter).max(to);
+            }
+        }
+    }
+
     /// The counter of a key.
     #[must_use]
     pub fn get(&self, hash: u64) -> u8 {

@@ -137,6 +137,11 @@ impl Watch {
         self.sketch.get(hash)
     }
 
+    /// What a key had counted before a restart.
+    pub fn recall(&mut self, hash: u64, counter: u8) {
+        self.sketch.raise(hash, counter);
+    }
+
     /// Accesses digested so far.
     #[must_use]
     pub const fn accesses(&self) -> u64 {

@@ -136,6 +136,12 @@ pub trait Machine: Send + Sync {
     /// and the cpuset allow this process. System calls and files: at most once a tick.
     fn room(&self, node: NodeId) -> Bytes;
 
+    /// How much less the node holds than at load: memory that was taken offline, all of it where
+    /// the node is gone. Reads a file.
+    fn lost(&self, _node: NodeId) -> Bytes {
+        Bytes::ZERO
+    }
+
     /// The kernel's answer for the OS page of each address; `pages` and `answers` of one length.
     fn residency(&self, pages: &[usize], answers: &mut [Residency]);
 

@@ -297,6 +297,11 @@ pub(super) struct NodeMemory {
 }
 
 impl NodeMemory {
+    /// What the node holds now, where the kernel says.
+    pub(super) fn total(&self) -> Option<Bytes> {
+        kib_of(&text(&self.meminfo)?, "MemTotal")
+    }
+
     /// What is to be had now, where the kernel says.
     pub(super) fn available(&self) -> Option<Bytes> {
         let meminfo = text(&self.meminfo)?;

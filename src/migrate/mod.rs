@@ -13,6 +13,7 @@ pub mod far_set;
 pub mod glob;
 pub mod mover;
 pub mod pass;
+pub mod state;
 pub mod stats;
 
 #[cfg(test)]

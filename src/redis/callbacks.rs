@@ -5,6 +5,7 @@ use super::guard::contained;
 use super::numa_type::{self, NumaType};
 use super::raw::{Args, Ctx, Digest, FilterWords, Io, Name, Report, ERR, OK};
 use super::{events, info, native, plugin, tick, transparent};
+use crate::ids::DbIndex;
 use redis_module::raw;
 use std::ffi::CStr;
 use std::os::raw::{c_char, c_int, c_void};
@@ -182,6 +183,14 @@ pub(crate) unsafe extern "C" fn server_event(
             contained((), || plugin::module_unloaded(name.to_bytes()));
         }
         return;
+    }
+    if event.id == raw::REDISMODULE_EVENT_SWAPDB {
+        // SAFETY: this event comes with a `RedisModuleSwapDbInfoV1`, lent for this call.
+        let swap = unsafe { &*data.cast::<raw::RedisModuleSwapDbInfo>() };
+        let db = |number: c_int| DbIndex(number.unsigned_abs());
+        contained((), || {
+            events::swapped(db(swap.dbnum_first), db(swap.dbnum_second));
+        });
     }
     contained((), || events::server_event(ctx, event.id, subevent));
 }

@@ -5,6 +5,8 @@
 
 use super::raw::{Ctx, FilterWords, Name};
 use super::server::server;
+use crate::ids::{DbIndex, NodeId};
+use crate::migrate::KeyRef;
 use redis_module::raw;
 
 /// Keyspace events that make a name mean another key.
@@ -24,6 +26,7 @@ pub(crate) fn subscribe(ctx: Ctx<'_>) -> bool {
         raw::REDISMODULE_EVENT_REPLICATION_ROLE_CHANGED,
         raw::REDISMODULE_EVENT_FORK_CHILD,
         raw::REDISMODULE_EVENT_MODULE_CHANGE,
+        raw::REDISMODULE_EVENT_SHUTDOWN,
     ];
     events.into_iter().all(|id| ctx.subscribe_server_event(id))
         && ctx.subscribe_keyspace_events(KEYSPACE_CLASSES)
@@ -44,19 +47,32 @@ pub(crate) fn server_event(ctx: Ctx<'_>, id: u64, _subevent: u64) {
                 pulse.shared = shared;
             });
         }
+        raw::REDISMODULE_EVENT_SHUTDOWN => {
+            server.works.with(|works| works.finish(ctx, server));
+        }
         _ => {
             server.pulse.with(|pulse| pulse.forget());
             server.works.with(|works| works.keyspace_changed());
             if let Some(native) = server.native.get() {
                 native.walk_again();
                 native.sweep();
+                let gone = |(key, _): &(KeyRef, NodeId)| native.is_gone(ctx, key);
+                let pins = native.all_pins().into_iter().filter(gone);
+                pins.for_each(|(key, _)| native.unpin(&key));
             }
         }
     }
 }
 
+/// Two databases change places.
+pub(crate) fn swapped(one: DbIndex, other: DbIndex) {
+    if let Some(native) = server().and_then(|server| server.native.get()) {
+        native.swap_pins(one, other);
+    }
+}
+
 /// A keyspace event.
-pub(crate) fn keyspace_event(_ctx: Ctx<'_>, event: &[u8], key: Name<'_>) {
+pub(crate) fn keyspace_event(ctx: Ctx<'_>, event: &[u8], key: Name<'_>) {
     let Some(server) = server() else {
         return;
     };
@@ -65,6 +81,7 @@ pub(crate) fn keyspace_event(_ctx: Ctx<'_>, event: &[u8], key: Name<'_>) {
     }
     if let Some(native) = server.native.get() {
         native.heard(event, key.bytes());
+        native.hear_of_pin(DbIndex(ctx.selected_db()), event, key.bytes());
     }
 }
 

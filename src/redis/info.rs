@@ -3,7 +3,7 @@
 use super::guard::panics_caught;
 use super::native::Native;
 use super::process_bytes;
-use super::raw::Report;
+use super::raw::{inside, Report};
 use super::server::{server, Server};
 use super::works::Works;
 use crate::ids::{Bytes, Level, NodeId, SlotIndex};
@@ -58,6 +58,8 @@ pub(crate) fn fields(server: &'static Server) -> Vec<Field> {
         ),
         number("tracking_bytes", server.tracking_bytes()),
         number("pool_faults", server.pool.faults()),
+        number("direct_keys", inside::is_known().into()),
+        number("direct_propagation", inside::propagates().into()),
         number(
             "plugin_strategies",
             server.plugins.with(|plugins| plugins.count()).unwrap_or(0) as u64,
@@ -116,6 +118,7 @@ fn node_fields(server: &'static Server, out: &mut Vec<Field>) {
         // A string is one block, wherever it lies.
         put("keys", usage.blocks);
         put("fallbacks", usage.fallbacks);
+        put("lost_bytes", server.machine.lost(id).0);
     }
 }
 
@@ -182,6 +185,9 @@ fn move_fields(works: &Works, keys: u64, out: &mut Vec<Field>) {
         number("compactions", works.compactor.rounds),
         number("compacted_values", works.compactor.moved),
         number("compacted_bytes", works.compactor.moved_bytes.0),
+        number("state_restored_keys", works.state_file.counts().restored),
+        number("state_saves", works.state_file.counts().saves),
+        number("state_failures", works.state_file.counts().failures),
         number("pass_running", works.background.running().is_some().into()),
         number("ticks", holds.ticks),
         number("tick_usec_total", holds.total_us),
@@ -227,6 +233,7 @@ fn native_fields(server: &'static Server, out: &mut Vec<Field>) {
         number("native_keys", count(Native::keys)),
         number("native_far_bytes", count(|native| native.held_in_all().0)),
         number("native_outside_bytes", count(|native| native.outside().0)),
+        number("native_pins", count(Native::pins)),
         number("native_accesses", count(Native::accesses)),
         number("native_unsettled", count(Native::unsettled)),
     ]);

@@ -4,13 +4,15 @@
 //! anything. A reason is one line that names the cause; the caller logs it.
 
 use super::charge::CHARGE;
-use super::raw::{missing_function, Ctx, LogLevel};
+use super::numa_type::NumaType;
+use super::raw::{inside, missing_function, Ctx, LogLevel};
 use super::server::{Parts, Server, Settings};
 use super::types::Handles;
 use crate::config::{read_file, Config, NativeKeys};
 use crate::ids::{Bytes, NodeId};
 use crate::machine::{cpulist, LinuxMachine, Machine, SimulatedMachine};
 use crate::pool::PoolHandle;
+use crate::value::{NumaString, Value};
 
 /// Registers the commands of the floor above; the name that the server refused.
 type RegisterCommands = fn(Ctx<'_>) -> Result<(), &'static str>;
@@ -106,6 +108,11 @@ pub(crate) fn announce(ctx: Ctx<'_>, server: &Server) {
     if let Some(reason) = machine.degraded() {
         ctx.log(LogLevel::Warning, &format!("degraded: {reason}"));
     }
+    if !find_inside(ctx, server) {
+        let line = "keys and replies go by the module API alone, which is slower: \
+                    the insides of this server are not known to this version";
+        ctx.log(LogLevel::Notice, line);
+    }
     start_native(ctx, server, &config);
     if !config.enabled {
         ctx.log(
@@ -113,6 +120,14 @@ pub(crate) fn announce(ctx: Ctx<'_>, server: &Server) {
             "numa-enabled no: commands are served, nothing is placed",
         );
     }
+}
+
+/// Recognises the server's insides, with an empty string to try them on.
+fn find_inside(ctx: Ctx<'_>, server: &Server) -> bool {
+    let make = |order: &[NodeId], heat| NumaString::new(server.pool, order, b"", heat);
+    let made = || server.make_value(b"", 0, None, make).ok();
+    let kind = server.types.of(<NumaString as NumaType>::KIND);
+    inside::find(ctx, kind, || made().map(NumaString::into_raw))
 }
 
 /// Switches the native plane on where it is wanted, and says what came of it.

@@ -11,7 +11,7 @@
 //! reach      the keyspace as lower floors see it     works       what runs on the timer
 //! compact    values moved together                   verify      where OS pages really lie
 //! slices     big values under way                    convert     from plane to plane
-//! plugin     strategies of other modules
+//! plugin     strategies of other modules            state_file heat and pins over a restart
 //! ```
 
 #[cfg(not(test))]
@@ -43,6 +43,7 @@ mod reach;
 mod restless;
 pub(crate) mod server;
 pub(crate) mod slices;
+pub(crate) mod state_file;
 mod steering;
 pub(crate) mod string_key;
 mod survey;

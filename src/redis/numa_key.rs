@@ -39,6 +39,7 @@ pub(crate) struct AnyKey<'c> {
 }
 
 impl<'c> AnyKey<'c> {
+    #[inline]
     pub(crate) fn open(server: &'static Server, ctx: Ctx<'c>, name: Name<'c>, mode: Mode) -> Self {
         let key = ctx.open(name, mode);
         let kind = key.kind();
@@ -118,6 +119,23 @@ impl<'c> AnyKey<'c> {
         each_type!(relocate)
     }
 
+    /// Gives the NUMA value another heat, in place: no event, no use. Nothing where there is none.
+    pub(crate) fn set_heat(&self, heat: Heat) -> Option<()> {
+        let kind = self.numa_kind()?;
+        macro_rules! set_heat {
+            ($($type:ty),*) => {
+                match kind {
+                    $(<$type as NumaType>::KIND => {
+                        Held::<$type>::of(self)?.value.as_mut()?.set_heat(heat);
+                        Some(())
+                    })*
+                    _ => None,
+                }
+            };
+        }
+        each_type!(set_heat)
+    }
+
     /// Goes on compacting the NUMA value within its nodes: as [`AnyKey::relocate`].
     pub(crate) fn compact(&self, from: u64, budget: usize) -> Option<Compacted> {
         let kind = self.numa_kind()?;
@@ -192,10 +210,12 @@ pub(crate) struct TypedKey<'c, V> {
 }
 
 impl<'c, V: NumaType> TypedKey<'c, V> {
+    #[inline]
     pub(crate) fn open(server: &'static Server, ctx: Ctx<'c>, name: Name<'c>, mode: Mode) -> Self {
         Self::from(AnyKey::open(server, ctx, name, mode))
     }
 
+    #[inline]
     pub(crate) fn holds(&self) -> Holds {
         self.holds
     }
@@ -215,6 +235,7 @@ impl<'c, V: NumaType> TypedKey<'c, V> {
         self.any.name
     }
 
+    #[inline]
     fn value(&self) -> Option<NonNull<u8>> {
         match self.holds {
             Holds::Numa => self.any.key.module_value(),
@@ -244,12 +265,30 @@ impl<'c, V: NumaType> TypedKey<'c, V> {
     }
 
     /// Notes a use of the value; its heat after it.
+    #[inline]
     pub(super) fn accessed(&self, value: &V) -> Heat {
         let AnyKey {
             server, ctx, name, ..
         } = &self.any;
         let heat = server.pulse.with(|pulse| pulse.access(*ctx, *name, value));
         heat.unwrap_or_else(|| value.heat())
+    }
+
+    /// Changes the NUMA value in place, if one lies here; a use of it where `work` did so.
+    #[inline]
+    pub(crate) fn edit_in_place(&self, work: impl FnOnce(&mut V) -> bool) -> bool {
+        let held = self.value().and_then(|_| Held::<V>::of(&self.any));
+        let Some(mut held) = held else {
+            return false;
+        };
+        let Some(value) = held.value.as_mut() else {
+            return false;
+        };
+        let done = work(value);
+        if done {
+            value.set_heat(self.accessed(value));
+        }
+        done
     }
 
     /// Changes the NUMA value, if one lies here; a use of it. `work` may move the value's root,
@@ -321,6 +360,7 @@ impl<'c, V: NumaType> TypedKey<'c, V> {
 }
 
 impl<'c, V: NumaType> From<AnyKey<'c>> for TypedKey<'c, V> {
+    #[inline]
     fn from(any: AnyKey<'c>) -> Self {
         let holds = match any.kind {
             KeyKind::Empty => Holds::Nothing,

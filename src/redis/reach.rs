@@ -13,9 +13,10 @@ use super::slices::{Slices, SLICE_BYTES};
 use super::survey::Survey;
 use super::types::with_any;
 use crate::config::{Config, NativeKeys};
-use crate::heat::Clock;
+use crate::heat::{Clock, Heat};
 use crate::ids::{Bytes, DbIndex, NodeId, SlotIndex};
 use crate::machine::os_page;
+use crate::migrate::state::Record;
 use crate::migrate::{
     carry_out, Budget, CursorId, KeyInfo, KeyRef, Keyspace, Kind, Move, MoveStats, Outcome, Plane,
     Report, ScanStep, Usage,
@@ -30,6 +31,8 @@ use std::time::Instant;
 const CENSUS_SLOT: SlotIndex = SlotIndex::AUTOMATIC;
 /// Empty buckets that a scan may step over for each key it was asked for.
 const EMPTY_BUCKETS_PER_KEY: usize = 8;
+/// Pinned native keys that one tick looks at.
+const PINS_PER_TICK: usize = 16;
 /// Databases a server may have, as far as we look for them.
 const DATABASES_MAX: u32 = 1 << 16;
 
@@ -167,7 +170,46 @@ impl Reach<'_> {
         if node == Some(to) {
             return Outcome::AlreadyThere;
         }
-        self.copy_to(key, to)
+        let outcome = self.copy_to(key, to);
+        let moved = matches!(outcome, Outcome::Moved { .. });
+        if let Some(native) = self.server.native.get().filter(|_| moved) {
+            if native.pin_of(key).is_some() {
+                native.pin(key, to);
+            }
+        }
+        outcome
+    }
+
+    /// Brings some pinned native keys back to their nodes, where they have left them; a pin whose
+    /// key is gone goes too.
+    pub(crate) fn hold_pins(&mut self, budget: &mut Budget) {
+        let Some(native) = self.server.native.get().filter(|native| native.has_pins()) else {
+            return;
+        };
+        let begun = Instant::now();
+        for (key, node) in native.next_pins(PINS_PER_TICK) {
+            match self.native(&key) {
+                None => native.unpin(&key),
+                Some(info) if info.node == node || budget.is_exhausted() => {}
+                Some(_) => {
+                    if let Some(Outcome::Moved { bytes }) = self.move_native_alone(&key, node) {
+                        budget.bytes -= bytes;
+                    }
+                }
+            }
+        }
+        budget.spend_time(begun.elapsed().as_micros() as u64);
+    }
+
+    /// How the move of a pinned native key ends, which is not made.
+    fn pinned_native(&self, key: &KeyRef, to: NodeId) -> Option<Outcome> {
+        self.server.native.get()?.pin_of(key)?;
+        let info = self.native(key)?;
+        Some(if info.node == to {
+            Outcome::AlreadyThere
+        } else {
+            Outcome::Pinned
+        })
     }
 
     /// Settles the native keys written since the last tick, with half of its time at most.
@@ -185,7 +227,9 @@ impl Reach<'_> {
     /// What is known of a native key; nothing where there is none of that name.
     fn native(&self, key: &KeyRef) -> Option<KeyInfo> {
         let native = self.server.native.get()?;
-        native.look(self.ctx, key, &self.clock)
+        let mut info = native.look(self.ctx, key, &self.clock)?;
+        info.pinned |= native.pin_of(key).is_some();
+        Some(info)
     }
 
     /// Hot native keys that lie far, of what commands have left: names, of any database.
@@ -235,6 +279,16 @@ impl Reach<'_> {
             self.slices.push(key, to);
         }
         outcome
+    }
+
+    /// Gives a NUMA key the heat that it had.
+    pub(crate) fn warm(&mut self, key: &KeyRef, heat: Heat) {
+        self.at(key, |open| open.set_heat(heat));
+    }
+
+    /// Pins a NUMA key to where it lies.
+    pub(crate) fn pin(&mut self, key: &KeyRef) {
+        self.at(key, |open| open.set_pinned(true));
     }
 
     /// Goes on with what is under way.
@@ -352,6 +406,25 @@ fn scanned_info(server: &Server, name: Name<'_>, key: &Key<'_>, clock: &Clock) -
     unsafe { with_any(kind, value, server.pool, info) }
 }
 
+/// What the state file says of a scanned key, where that is worth a record.
+pub(super) fn state_of(
+    server: &Server,
+    db: DbIndex,
+    name: Name<'_>,
+    key: &Key<'_>,
+    clock: &Clock,
+) -> Option<Record> {
+    let info = scanned_info(server, name, key, clock)?;
+    let heat = match info.plane {
+        Plane::Numa => look_scanned(server, key, |value| value.heat())?,
+        Plane::Native => Heat {
+            counter: server.native.get()?.counter(name.bytes()),
+            ..Heat::default()
+        },
+    };
+    super::state_file::record((db, name.bytes()), &info, heat, info.idle_ms)
+}
+
 /// Looks at the NUMA value behind a scanned key; nothing for any other key.
 pub(super) fn look_scanned<R>(
     server: &Server,
@@ -385,7 +458,8 @@ impl Keyspace for Reach<'_> {
     }
 
     fn relocate(&mut self, key: &KeyRef, to: NodeId) -> Outcome {
-        if let Some(outcome) = self.move_native(key, to) {
+        let ended = self.pinned_native(key, to);
+        if let Some(outcome) = ended.or_else(|| self.move_native(key, to)) {
             return outcome;
         }
         let held_back = self.at(key, |open| refusal(&open).or_else(|| stays(&open, to)));
@@ -399,7 +473,9 @@ impl Keyspace for Reach<'_> {
     fn expect(&mut self, moves: &[&Move], budget: &Budget) {
         if let Some(native) = self.server.native.get() {
             let room = |node, bytes| self.server.has_room_for(node, bytes);
-            native.expect(self.ctx, moves, budget.time_us, &room);
+            let free = |next: &&&Move| native.pin_of(&next.key).is_none();
+            let free: Vec<&Move> = moves.iter().filter(free).copied().collect();
+            native.expect(self.ctx, &free, budget.time_us, &room);
         }
     }
 
@@ -417,8 +493,11 @@ impl Keyspace for Reach<'_> {
         let (ctx, server, clock) = (self.ctx, self.server, &self.clock);
         let at = self.cursors.of(id);
         at.walk(ctx, max, &mut |db, name, key| {
-            if let Some(info) = scanned_info(server, name, key, clock) {
-                each(&KeyRef::new(db, name.bytes()), info);
+            if let Some(mut info) = scanned_info(server, name, key, clock) {
+                let key = KeyRef::new(db, name.bytes());
+                let native = server.native.get();
+                info.pinned |= native.is_some_and(|native| native.pin_of(&key).is_some());
+                each(&key, info);
             }
         })
     }
@@ -582,6 +661,9 @@ impl View for Reach<'_> {
             overload_threshold: composite.overload_threshold as f32,
             pressure_threshold: composite.pressure_threshold as f32,
             auto_migrate_enabled: composite.auto_migrate_enabled,
+            balance_threshold: self.config.balance_threshold,
+            auto_rebalance: self.config.auto_rebalance,
+            rebalance_interval_ms: self.config.rebalance_interval_us / 1000,
         }
     }
 }

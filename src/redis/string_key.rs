@@ -30,7 +30,7 @@ impl StringKey<'_> {
     ) -> Result<(), OutOfMemory> {
         let expiry = self.key().expires_at();
         match self.holds() {
-            Holds::Numa => self.overwrite(bytes, node)?,
+            Holds::Numa => self.overwrite(bytes, self.made_elsewhere(bytes, node)?)?,
             _ => self.put_new(bytes, node)?,
         }
         match (expiry, self.holds(), keep_ttl) {
@@ -41,12 +41,25 @@ impl StringKey<'_> {
         Ok(())
     }
 
-    fn overwrite(&self, bytes: &[u8], node: Option<NodeId>) -> Result<(), OutOfMemory> {
-        let lies_on = self.look(NumaString::node);
-        let elsewhere = node.filter(|node| lies_on != Some(*node));
-        // Made before the edit: both need the steering.
+    /// The new value, where the old one lies on another node than `node`. It is made before the
+    /// edit, for both need the steering.
+    fn made_elsewhere(
+        &self,
+        bytes: &[u8],
+        node: Option<NodeId>,
+    ) -> Result<Option<NumaString>, OutOfMemory> {
+        let is_elsewhere = |node: &NodeId| self.look(NumaString::node) != Some(*node);
+        let elsewhere = node.filter(is_elsewhere);
         let made = elsewhere.map(|node| self.make_string(bytes, Some(node)));
-        let made = made.transpose()?;
+        made.transpose()
+    }
+
+    /// Overwrites a NUMA string, by the value that was made for it if one was.
+    fn overwrite(&self, bytes: &[u8], made: Option<NumaString>) -> Result<(), OutOfMemory> {
+        // A value lies on a node that may be used, so what fits stays.
+        if made.is_none() && self.edit_in_place(|value| value.overwrite(bytes)) {
+            return Ok(());
+        }
         let done = self.edit(|value, order| match made {
             Some(mut made) => {
                 made.set_heat(value.heat());
@@ -60,25 +73,50 @@ impl StringKey<'_> {
     }
 
     fn put_new(&self, bytes: &[u8], node: Option<NodeId>) -> Result<(), OutOfMemory> {
-        let mut made = self.make_string(bytes, node)?;
+        let made = self.make_string(bytes, node)?;
+        self.put_first(made)
+    }
+
+    fn put_first(&self, mut made: NumaString) -> Result<(), OutOfMemory> {
         made.set_heat(self.accessed(&made));
         self.adopt(made)
     }
 
-    /// A value for this key that is not put in place yet: on the node, with the heat, of the NUMA
-    /// string that it is to replace, else where the policy says.
+    /// A value for this key that is not put in place yet: on the node of the NUMA string that it is
+    /// to replace, else where the policy says. Nothing where the old one has just the room.
     ///
     /// # Errors
     /// [`OutOfMemory`]: nothing was made.
-    pub(crate) fn prepare(&self, bytes: &[u8]) -> Result<NumaString, OutOfMemory> {
-        let old = self.look(|value| (value.node(), value.heat(), value.pinned()));
-        let mut made = self.make_string(bytes, old.map(|(node, _, _)| node))?;
-        if let Some((_, heat, pinned)) = old {
-            made.set_heat(heat);
-            made.set_pinned(pinned);
+    pub(crate) fn prepare(&self, bytes: &[u8]) -> Result<Option<NumaString>, OutOfMemory> {
+        let old = self.look(|value| (value.takes(bytes.len()), value.node()));
+        match old {
+            Some((true, _)) => Ok(None),
+            old => self.make_string(bytes, old.map(|(_, node)| node)).map(Some),
         }
-        made.set_heat(self.accessed(&made));
-        Ok(made)
+    }
+
+    /// Makes the key a NUMA string of these bytes, by the value that was prepared if one was; its
+    /// time to live goes.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`] where nothing was prepared, and the old value has no room after all.
+    pub(crate) fn put_prepared(
+        &self,
+        bytes: &[u8],
+        made: Option<NumaString>,
+    ) -> Result<(), OutOfMemory> {
+        match (self.holds(), made) {
+            (Holds::Numa, made) => {
+                let expiry = self.key().expires_at();
+                self.overwrite(bytes, made)?;
+                if expiry.is_some() {
+                    self.key().set_expiry(None);
+                }
+                Ok(())
+            }
+            (_, Some(made)) => self.put_first(made),
+            (_, None) => self.put_new(bytes, None),
+        }
     }
 
     /// Makes the key a NUMA string of `offset` zero bytes and `piece`; its length.

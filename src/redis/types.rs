@@ -58,12 +58,14 @@ impl Handles {
     }
 
     /// The handle of a type; null for a kind that has no NUMA form.
+    #[inline]
     pub(crate) fn of(&self, kind: Kind) -> *mut RedisModuleType {
         let row = self.0.iter().find(|(known, _)| *known == kind);
         row.map_or(std::ptr::null_mut(), |(_, handle)| *handle)
     }
 
     /// Which of our types that handle is.
+    #[inline]
     pub(crate) fn kind_of(&self, handle: *mut RedisModuleType) -> Option<Kind> {
         let row = self.0.iter().find(|(_, known)| *known == handle);
         row.map(|(kind, _)| *kind)

@@ -17,6 +17,7 @@ use super::raw::{Ctx, LogLevel};
 use super::reach::{Cursors, Reach};
 use super::server::Server;
 use super::slices::Slices;
+use super::state_file::StateFile;
 use super::survey::Survey;
 use crate::config::{Config, HomeSetting, NativeKeys};
 use crate::ids::{Bytes, Level, NodeId, SlotIndex};
@@ -24,7 +25,8 @@ use crate::machine::{HomeChoice, HomeTracker, Machine};
 use crate::migrate::{Background, Budget, Keyspace, MoveStats, Pass, Task, Usage};
 use crate::placement::Policy;
 use crate::strategy::{
-    Bar, CompositeLru, Event, NoOp, Pace, Priority, Runner, Strategy, View, INTERVAL_DEFAULT_MS,
+    Balance, Bar, BenefitCost, CompositeLru, Event, NoOp, Pace, Priority, Runner, Strategy, View,
+    INTERVAL_DEFAULT_MS,
 };
 use std::time::Instant;
 
@@ -80,6 +82,7 @@ pub(crate) struct Works {
     pub(crate) holds: Holds,
     pub(crate) rest: Option<Rest>,
     pub(crate) slices: Slices,
+    pub(crate) state_file: StateFile,
     cursors: Cursors,
     pace: Pace,
     tracker: HomeTracker,
@@ -105,6 +108,7 @@ impl Works {
             holds: Holds::default(),
             rest: None,
             slices: Slices::default(),
+            state_file: StateFile::default(),
             cursors: Cursors::default(),
             pace: Pace::new(config),
             tracker: HomeTracker::new(choice, machine.topology(), server_cpus, seen),
@@ -118,13 +122,16 @@ impl Works {
     }
 
     /// The names of the strategies that are built in.
-    pub(crate) const BUILT_IN: [&'static str; 2] = ["no-op", "composite-lru"];
+    pub(crate) const BUILT_IN: [&'static str; 4] =
+        ["no-op", "composite-lru", "benefit-cost", "balance"];
 
     /// A new strategy of that name.
     pub(crate) fn built_in(name: &str) -> Option<Box<dyn Strategy>> {
         match name {
             "no-op" => Some(Box::new(NoOp::default())),
             "composite-lru" => Some(Box::new(CompositeLru::new())),
+            "benefit-cost" => Some(Box::new(BenefitCost::new())),
+            "balance" => Some(Box::new(Balance::default())),
             _ => None,
         }
     }
@@ -269,9 +276,11 @@ impl Works {
             let most_us = left_of_tick(config, begun.elapsed().as_micros() as u64);
             left.time_us = left.time_us.min(most_us);
         };
+        self.keep_state(ctx, server, config, &mut left);
         let (mut reach, runner, background) = self.reach(ctx, server, config);
         reach.continue_slices(&mut left);
         reach.settle_native(&mut left);
+        reach.hold_pins(&mut left);
         recount(&mut left);
         #[cfg(feature = "restless")]
         {
@@ -317,6 +326,28 @@ impl Works {
         let (mut reach, _, background) = self.reach(ctx, server, config);
         step(background, &mut reach, &mut left);
         budget.bytes - left.bytes
+    }
+
+    /// Writes the state file: the server is about to end.
+    pub(crate) fn finish(&mut self, ctx: Ctx<'_>, server: &'static Server) {
+        let clock = server.pulse.with(|pulse| pulse.clock.clone());
+        self.state_file
+            .finish(ctx, server, &clock.unwrap_or_default());
+    }
+
+    /// Goes on with the state file, with a part of what is left.
+    fn keep_state(
+        &mut self,
+        ctx: Ctx<'_>,
+        server: &'static Server,
+        config: &Config,
+        left: &mut Budget,
+    ) {
+        let mut state_file = std::mem::take(&mut self.state_file);
+        let interval_ms = config.state_interval_sec.saturating_mul(1000);
+        let (mut reach, _, _) = self.reach(ctx, server, config);
+        state_file.step(&mut reach, left, interval_ms);
+        self.state_file = state_file;
     }
 
     fn is_releasing(&self) -> bool {

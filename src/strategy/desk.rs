@@ -7,7 +7,7 @@ use crate::migrate::{Budget, KeyInfo, KeyRef, Move, Usage, Why};
 
 /// The largest value that is moved unasked. A value moves in one piece, while the server waits: at
 /// some GB a second a larger one would hold it for more than a millisecond.
-const VALUE_BYTES_MAX: Bytes = Bytes::mib(4);
+pub(super) const VALUE_BYTES_MAX: Bytes = Bytes::mib(4);
 
 /// A key with what was just seen of it.
 pub(super) type Seen = (KeyRef, KeyInfo);

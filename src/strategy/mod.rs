@@ -8,6 +8,8 @@
 //! A strategy that moved keys by itself would need a server to be tested, could not be asked what
 //! it would do, and could not be stopped in the middle of it.
 
+mod balance;
+mod benefit;
 mod candidates;
 mod census;
 mod composite_lru;
@@ -35,6 +37,8 @@ use crate::ids::{Bytes, Level, NodeId, SlotIndex};
 use crate::migrate::{Budget, KeyInfo, KeyRef, Move, Report, ScanStep, Usage};
 use std::fmt;
 
+pub use balance::Balance;
+pub use benefit::BenefitCost;
 pub use composite_lru::CompositeLru;
 pub use no_op::NoOp;
 pub use pace::Pace;
@@ -63,6 +67,12 @@ pub struct Params {
     pub pressure_threshold: f32,
     /// Whether keys move by themselves at all.
     pub auto_migrate_enabled: bool,
+    /// Percent of their bytes by which like nodes may be uneven.
+    pub balance_threshold: u8,
+    /// Whether they are evened out by themselves.
+    pub auto_rebalance: bool,
+    /// Milliseconds between two looks at that.
+    pub rebalance_interval_ms: u64,
 }
 
 impl Default for Params {
@@ -77,6 +87,9 @@ impl Default for Params {
             overload_threshold: 0.8,
             pressure_threshold: 0.7,
             auto_migrate_enabled: true,
+            balance_threshold: 30,
+            auto_rebalance: true,
+            rebalance_interval_ms: 5000,
         }
     }
 }

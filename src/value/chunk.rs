@@ -1,8 +1,8 @@
 //! Many short entries in one run of bytes: a small value's whole content, or a leaf of a big list.
 //!
 //! ```text
-//! 0     1    2       4      6      8                                        capacity
-//! | tag | 0  | count | base | 0    | free | entry 0 | entry 1 | free ... | end 1 | end 0 |
+//! 0     1    2       4      6      8                                               capacity
+//! | tag | 0  | count | base | gap  | free | entry 0 | entry 1 | free ... | end 1 | end 0 | gap |
 //!   u8    u8   u16     u16    u16    base                                  u16, from the back
 //! ```
 //!
@@ -10,9 +10,9 @@
 //! entry costs two bytes beyond its own. The top bit of an end marks an entry that is kept
 //! *outside*: what lies here is for the owner to understand. `tag` is the owner's too.
 //!
-//! There is room at both sides of the entries, so that one that comes or goes at either end moves
-//! no other. Where the room lies on the wrong side, all entries are slid over, and left where the
-//! next ones will fit too.
+//! There is room at both sides of the entries and of the ends, so that one that comes or goes at
+//! either end moves no other. Where the room lies on the wrong side, all of them are slid over, and
+//! left where the next ones will fit too. `gap` counts the ends that have room behind `end 0`.
 //!
 //! Invariants: base and ends do not decrease, and the last end lies before the ends. Rejected:
 //! lengths in front of the entries, as in stock's ziplist, where the way to the middle leads
@@ -30,6 +30,7 @@ pub(super) const CAPACITY_MAX: usize = OUTSIDE as usize - 1;
 
 const COUNT: usize = 2;
 const BASE: usize = 4;
+const GAP: usize = 6;
 const OUTSIDE: u16 = 1 << 15;
 
 /// An entry.
@@ -60,6 +61,11 @@ fn base(chunk: &[u8]) -> usize {
     get_u16(chunk, BASE).into()
 }
 
+#[inline]
+fn gap(chunk: &[u8]) -> usize {
+    get_u16(chunk, GAP).into()
+}
+
 /// Bytes that a chunk of this content needs at least.
 pub(super) fn need(chunk: &[u8]) -> usize {
     HEAD + used(chunk) + END_LEN * len(chunk)
@@ -70,8 +76,11 @@ pub(super) fn has_room(chunk: &[u8], len: usize) -> bool {
     len <= CAPACITY_MAX && need(chunk) + len + END_LEN <= chunk.len().min(CAPACITY_MAX)
 }
 
+#[inline]
 fn end_at(chunk: &[u8], index: usize) -> usize {
-    chunk.len().saturating_sub(END_LEN * (index + 1))
+    chunk
+        .len()
+        .saturating_sub(END_LEN * (gap(chunk) + index + 1))
 }
 
 fn end(chunk: &[u8], index: usize) -> u16 {
@@ -89,7 +98,8 @@ fn start(chunk: &[u8], index: usize) -> usize {
 
 /// Where the ends of `count` entries begin, counted as entries are.
 fn limit(chunk: &[u8], count: usize) -> usize {
-    chunk.len().saturating_sub(HEAD + END_LEN * count)
+    let ends = gap(chunk) + count;
+    chunk.len().saturating_sub(HEAD + END_LEN * ends)
 }
 
 fn range(chunk: &[u8], index: usize) -> Range<usize> {
@@ -143,9 +153,14 @@ pub(super) fn insert(chunk: &mut [u8], at: usize, parts: &[&[u8]], outside: bool
         shift(chunk, tail, HEAD + place + more);
         add_to_ends(chunk, at..count, more as u16);
     }
-    // The ends of what comes behind lie before its own: they grow from the back.
-    let (first, last) = (end_at(chunk, count) + END_LEN, end_at(chunk, at) + END_LEN);
-    shift(chunk, first..last, first - END_LEN);
+    if before && count > 0 {
+        // The others' numbers grow by one, so their ends stay where they are.
+        put_u16(chunk, GAP, (gap(chunk) - 1) as u16);
+    } else {
+        // The ends of what comes behind lie before its own: they grow from the back.
+        let (first, last) = (end_at(chunk, count) + END_LEN, end_at(chunk, at) + END_LEN);
+        shift(chunk, first..last, first - END_LEN);
+    }
     let flag = if outside { OUTSIDE } else { 0 };
     put_u16(chunk, end_at(chunk, at), (place + more) as u16 | flag);
     put_u16(chunk, COUNT, count as u16 + 1);
@@ -155,22 +170,33 @@ pub(super) fn insert(chunk: &mut [u8], at: usize, parts: &[&[u8]], outside: bool
     }
 }
 
-/// Slides the entries over where there is no room on the side of `at` for `more` bytes and an end.
+/// Slides entries and ends over where there is no room on the side of `at` for `more` bytes and an
+/// end.
 fn make_way(chunk: &mut [u8], at: usize, more: usize) {
     let (count, base, used) = (len(chunk), base(chunk), used(chunk));
-    let limit = limit(chunk, count + 1);
-    let behind = base + used + more <= limit;
     if at == 0 && count > 0 {
-        if base >= more && base + used <= limit {
+        if base >= more && gap(chunk) > 0 {
             return;
         }
-        // To the back, but for the room that the ends of those will take that still fit before.
-        let free = limit - used;
-        let ends = free / (more + END_LEN) * END_LEN;
-        slide(chunk, free - ends.min(free - more));
-    } else if !behind {
+        // To the back, behind the room of as many like this one as still fit, and their ends.
+        let free = chunk.len().saturating_sub(need(chunk));
+        // First out of the way of the ends.
+        slide(chunk, 0);
+        set_gap(chunk, free / (more + END_LEN));
+        slide(chunk, limit(chunk, count).saturating_sub(used));
+    } else if base + used + more > limit(chunk, count + 1) {
+        set_gap(chunk, 0);
         slide(chunk, 0);
     }
+}
+
+/// Moves all ends so that there is room for that many behind the first.
+fn set_gap(chunk: &mut [u8], gap: usize) {
+    let (first, last) = (limit(chunk, len(chunk)), limit(chunk, 0));
+    let old = self::gap(chunk);
+    let to = (HEAD + first + END_LEN * old).saturating_sub(END_LEN * gap);
+    shift(chunk, HEAD + first..HEAD + last, to);
+    put_u16(chunk, GAP, gap as u16);
 }
 
 /// Moves all entries so that the first begins at `to`.
@@ -209,8 +235,10 @@ pub(super) fn remove(chunk: &mut [u8], gone: Range<usize>) {
     );
     if gone.len() == count {
         put_u16(chunk, BASE, 0);
+        put_u16(chunk, GAP, 0);
     } else if gone.start == 0 {
         put_u16(chunk, BASE, to as u16);
+        put_u16(chunk, GAP, (gap(chunk) + gone.len()) as u16);
     } else {
         shift(chunk, HEAD + to..HEAD + tail, HEAD + from);
         add_to_ends(
@@ -219,11 +247,13 @@ pub(super) fn remove(chunk: &mut [u8], gone: Range<usize>) {
             (from as u16).wrapping_sub(to as u16),
         );
     }
-    let (first, last) = (
-        end_at(chunk, count) + END_LEN,
-        end_at(chunk, gone.end) + END_LEN,
-    );
-    shift(chunk, first..last, first + END_LEN * gone.len());
+    if gone.start > 0 {
+        let (first, last) = (
+            end_at(chunk, count) + END_LEN,
+            end_at(chunk, gone.end) + END_LEN,
+        );
+        shift(chunk, first..last, first + END_LEN * gone.len());
+    }
     put_u16(chunk, COUNT, (count - gone.len()) as u16);
 }
 
@@ -236,6 +266,7 @@ pub(super) fn append(to: &mut [u8], from: &[u8], range: Range<usize>) {
         "the entries fit"
     );
     if start(to, count) + (last - first) > limit(to, count + range.len()) {
+        set_gap(to, 0);
         slide(to, 0);
     }
     let at = start(to, count);

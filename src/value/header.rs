@@ -35,6 +35,7 @@ pub(super) struct Header {
 
 impl Header {
     /// Reads what [`Header::encoded`] wrote.
+    #[inline]
     pub(super) fn decoded(bytes: [u8; HEADER_LEN]) -> Self {
         let [s0, s1, s2, s3, a0, a1, a2, a3, l0, l1, l2, l3, counter, state, class, node] = bytes;
         Self {
@@ -52,6 +53,7 @@ impl Header {
     }
 
     /// The header as it lies in the block.
+    #[inline]
     pub(super) fn encoded(&self) -> [u8; HEADER_LEN] {
         let [s0, s1, s2, s3] = self.heat.stamp.to_le_bytes();
         let [a0, a1, a2, a3] = self.heat.accesses.to_le_bytes();

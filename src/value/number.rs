@@ -26,10 +26,65 @@ pub fn parse_integer(text: &[u8]) -> Option<i64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
+/// The text of an integer, made without taking memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Digits {
+    bytes: [u8; TEXT_MAX],
+    start: usize,
+}
+
+impl Digits {
+    /// The text of that integer.
+    #[must_use]
+    #[inline]
+    pub fn of(number: i64) -> Self {
+        let (mut bytes, mut start) = ([0; TEXT_MAX], TEXT_MAX);
+        let mut left = number.unsigned_abs();
+        for byte in bytes.iter_mut().rev() {
+            *byte = b'0' + (left % 10) as u8;
+            (left, start) = (left / 10, start - 1);
+            if left == 0 {
+                break;
+            }
+        }
+        if number < 0 {
+            start -= 1;
+            if let Some(sign) = bytes.get_mut(start) {
+                *sign = b'-';
+            }
+        }
+        Self { bytes, start }
+    }
+
+    /// Its bytes.
+    #[must_use]
+    #[inline]
+    pub fn text(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or(&[])
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn digits_are_those_that_everyone_writes(number: i64, shift in 0_u32..64) {
+            let number = number >> shift;
+            let digits = Digits::of(number);
+            let wanted = number.to_string();
+            prop_assert_eq!(digits.text(), wanted.as_bytes());
+        }
+    }
+
+    #[test]
+    fn the_ends_have_digits_too() {
+        for number in [0, -1, 9, 10, i64::MIN, i64::MAX] {
+            assert_eq!(Digits::of(number).text(), number.to_string().as_bytes());
+        }
+    }
 
     #[test]
     fn integers_as_stock_reads_them() {

@@ -23,6 +23,7 @@ use std::ptr::NonNull;
 /// * `address` came from [`Value::into_raw`] or [`Slot::finish`] of a `V` of `pool`,
 /// * it was not taken since, and nobody else uses it from now on.
 #[must_use]
+#[inline]
 pub unsafe fn take<V: Value>(address: NonNull<u8>, pool: PoolHandle) -> V {
     let header = address.cast::<[u8; HEADER_LEN]>();
     // SAFETY: every value begins with its header, written when it was made; the caller promises
@@ -40,6 +41,7 @@ pub unsafe fn take<V: Value>(address: NonNull<u8>, pool: PoolHandle) -> V {
 /// As [`take`], but the value stays where it is, and `'a` ends before it is next changed, taken or
 /// borrowed.
 #[must_use]
+#[inline]
 pub unsafe fn borrow<'a, V: Value>(address: NonNull<u8>, pool: PoolHandle) -> Borrowed<'a, V> {
     Borrowed {
         // SAFETY: the same duties; what is borrowed is never dropped, so it is not taken.

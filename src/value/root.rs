@@ -81,6 +81,7 @@ impl Root {
     }
 
     /// The root that lies in a block.
+    #[inline]
     pub(super) fn from_block(block: Block, pool: PoolHandle) -> Self {
         Self {
             block: Some(block),
@@ -90,12 +91,14 @@ impl Root {
 
     /// The pool that its block came from.
     #[must_use]
+    #[inline]
     pub fn pool(&self) -> PoolHandle {
         self.pool
     }
 
     /// Gives the block up for its address.
     #[must_use]
+    #[inline]
     pub(super) fn into_raw(mut self) -> NonNull<u8> {
         let block = self.block.take();
         block.map_or(NonNull::dangling(), Block::into_raw)
@@ -103,6 +106,7 @@ impl Root {
 
     /// Takes the block out; what is left has no body.
     #[must_use]
+    #[inline]
     pub(super) fn take(&mut self) -> Self {
         Self {
             block: self.block.take(),
@@ -118,6 +122,7 @@ impl Root {
 
     /// The node that the block was made on.
     #[must_use]
+    #[inline]
     pub fn node(&self) -> NodeId {
         self.block.as_ref().map_or(NodeId::FIRST, Block::node)
     }
@@ -130,6 +135,7 @@ impl Root {
 
     /// How many bytes the body may have.
     #[must_use]
+    #[inline]
     pub fn capacity(&self) -> usize {
         let capacity = self.block.as_ref().map_or(0, Block::capacity);
         capacity.saturating_sub(HEADER_LEN)
@@ -137,6 +143,7 @@ impl Root {
 
     /// The whole body; what the type has not written is what an earlier block held.
     #[must_use]
+    #[inline]
     pub fn body(&self) -> &[u8] {
         let block = self.block.as_ref();
         let bytes = block.and_then(|block| block.bytes().get(HEADER_LEN..));
@@ -145,6 +152,7 @@ impl Root {
 
     /// The whole body, for writing.
     #[must_use]
+    #[inline]
     pub fn body_mut(&mut self) -> &mut [u8] {
         let block = self.block.as_mut();
         let bytes = block.and_then(|block| block.bytes_mut().get_mut(HEADER_LEN..));
@@ -153,6 +161,7 @@ impl Root {
 
     /// The number that the type counts in the header.
     #[must_use]
+    #[inline]
     pub fn len(&self) -> usize {
         self.header().len as usize
     }
@@ -164,6 +173,7 @@ impl Root {
     }
 
     /// Sets that number; it fits in 32 bits.
+    #[inline]
     pub fn set_len(&mut self, len: usize) {
         debug_assert!(u32::try_from(len).is_ok(), "a length fits in its field");
         let header = Header {
@@ -175,11 +185,13 @@ impl Root {
 
     /// How hot the value is.
     #[must_use]
+    #[inline]
     pub fn heat(&self) -> Heat {
         self.header().heat
     }
 
     /// Writes the heat; in place.
+    #[inline]
     pub fn set_heat(&mut self, heat: Heat) {
         let header = Header {
             heat,
@@ -215,6 +227,7 @@ impl Root {
         self.block.as_ref()
     }
 
+    #[inline]
     pub(super) fn header(&self) -> Header {
         let bytes = self
             .block
@@ -223,6 +236,7 @@ impl Root {
         Header::decoded(bytes.copied().unwrap_or_default())
     }
 
+    #[inline]
     fn set_header(&mut self, header: &Header) {
         let block = self.block.as_mut();
         if let Some(bytes) = block.and_then(|block| block.bytes_mut().first_chunk_mut()) {

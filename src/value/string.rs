@@ -86,12 +86,14 @@ impl NumaString {
 
     /// The bytes of the user.
     #[must_use]
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         self.0.body().get(..self.len()).unwrap_or(&[])
     }
 
     /// The length in bytes.
     #[must_use]
+    #[inline]
     pub fn len(&self) -> usize {
         self.0.len()
     }
@@ -132,6 +134,26 @@ impl NumaString {
         Ok(())
     }
 
+    /// Whether so many bytes have just the room of this string's block.
+    #[must_use]
+    #[inline]
+    pub fn takes(&self, len: usize) -> bool {
+        fits_well(len, self.0.capacity())
+    }
+
+    /// Sets all bytes anew where the block fits well; false where it does not, and nothing is done.
+    #[inline]
+    pub fn overwrite(&mut self, bytes: &[u8]) -> bool {
+        let fits = self.takes(bytes.len());
+        if fits {
+            if self.len() != bytes.len() {
+                self.set_len(bytes.len());
+            }
+            copy(self.slice_mut(0..bytes.len()), bytes);
+        }
+        fits
+    }
+
     /// Sets all bytes anew; heat and pin stay. In place where the block fits well and lies on the
     /// first node of `order`, else in a new block.
     ///
@@ -139,9 +161,7 @@ impl NumaString {
     /// [`OutOfMemory`], and the string is what it was.
     pub fn replace(&mut self, bytes: &[u8], order: &[NodeId]) -> Result<(), OutOfMemory> {
         let stays = order.first() == Some(&self.node());
-        if stays && fits_well(bytes.len(), self.0.capacity()) {
-            self.set_len(bytes.len());
-            copy(self.slice_mut(0..bytes.len()), bytes);
+        if stays && self.overwrite(bytes) {
             return Ok(());
         }
         let mut other = Self::new(self.0.pool(), order, bytes, self.heat())?;

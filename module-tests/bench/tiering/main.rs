@@ -8,6 +8,7 @@
 //! SEED=1          of the made loads               RATE=100000        requests a second
 //! TRACES="..."    trace files (.xz or plain)      TRACE_NEAR=12.5    near share for them, percent
 //! SAVED_NS=149    what a near hit saves           RIVALS=no          without the others
+//! STRATEGY=composite-lru                          or benefit-cost: what is in slot 1
 //! ```
 //!
 //! hits        near hits as a share of requests
@@ -32,6 +33,7 @@ pub(crate) struct Settings {
     pub(crate) traces: Vec<String>,
     pub(crate) trace_near: f64,
     pub(crate) rivals: bool,
+    pub(crate) by_benefit: bool,
     only: Vec<String>,
 }
 
@@ -48,6 +50,7 @@ impl Settings {
             saved_ns: number("SAVED_NS", 149.0)?,
             traces: words("TRACES"),
             trace_near: number("TRACE_NEAR", 12.5)?,
+            by_benefit: by_benefit()?,
             rivals: env::var("RIVALS").map_or(true, |word| word != "no"),
             only: words("ONLY"),
         })
@@ -56,6 +59,14 @@ impl Settings {
     /// Whether a scenario is wanted.
     pub(crate) fn wants(&self, name: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| name.starts_with(only.as_str()))
+    }
+}
+
+fn by_benefit() -> Result<bool, String> {
+    match env::var("STRATEGY").as_deref() {
+        Err(_) | Ok("composite-lru") => Ok(false),
+        Ok("benefit-cost") => Ok(true),
+        Ok(other) => Err(format!("STRATEGY={other} is no strategy for slot 1")),
     }
 }
 

@@ -3,10 +3,10 @@
 use crate::rivals::{self, Rival};
 use crate::trace;
 use crate::Settings;
-use redis_numa::ids::Bytes;
+use redis_numa::ids::{Bytes, SlotIndex};
 use redis_numa::strategy::sim::load::{best_static, shuffled, Random, Zipf};
 use redis_numa::strategy::sim::{runner, Figures, Sim, MOVE_NS};
-use redis_numa::strategy::Runner;
+use redis_numa::strategy::{BenefitCost, Runner};
 use std::time::Instant;
 
 const SIZE: u64 = 128;
@@ -50,6 +50,18 @@ pub(crate) fn run(settings: &Settings) -> Result<(), String> {
     Ok(())
 }
 
+impl Settings {
+    /// The slots as the module fills them, slot 1 with the strategy that was asked for.
+    fn slots(&self) -> Runner {
+        let mut runner = runner();
+        if self.by_benefit {
+            let replaced = runner.replace(SlotIndex::AUTOMATIC, Box::new(BenefitCost::new()));
+            assert!(replaced.is_ok(), "slot 1 takes any strategy");
+        }
+        runner
+    }
+}
+
 /// The simulated server and its strategies.
 struct Bench<'s> {
     settings: &'s Settings,
@@ -70,7 +82,7 @@ impl<'s> Bench<'s> {
             sizes,
             near,
             sim,
-            runner: runner(),
+            runner: settings.slots(),
         }
     }
 

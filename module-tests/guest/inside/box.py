@@ -293,7 +293,9 @@ class Box:
         path = pathlib.Path(path)
         if not path.exists():
             raise Skip(f"this kernel has no {path}")
+        # A switch of several words shows the one that is on in brackets.
         before = path.read_text()
+        before = before.partition("[")[2].partition("]")[0] or before
         path.write_text(str(text))
         self.undo.append(lambda: path.write_text(before))
 

@@ -98,3 +98,10 @@ def read(pid, start, length):
     with open(f"/proc/{pid}/mem", "rb", 0) as memory:
         memory.seek(start)
         return memory.read(length)
+
+
+def write(pid, start, data):
+    """Changes bytes of the process from outside."""
+    with open(f"/proc/{pid}/mem", "r+b", 0) as memory:
+        memory.seek(start)
+        memory.write(data)

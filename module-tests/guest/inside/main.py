@@ -28,10 +28,12 @@ import box
 import numa_machine  # noqa: F401
 import numa_policies  # noqa: F401
 import numa_moves  # noqa: F401
+import numa_kinds  # noqa: F401
 import numa_starts  # noqa: F401
 import numa_sharing  # noqa: F401
 import numa_room  # noqa: F401
 import numa_kernel  # noqa: F401
+import numa_offline  # noqa: F401
 
 TEST_SECONDS_MAX = 150
 

@@ -24,7 +24,7 @@ pub(super) fn hincrby(call: &Call<'_>) -> Done {
         hash.insert(field, text.as_bytes(), order)
     })?;
     call.hash_changed(HashEvent::IncrBy)?;
-    call.ctx.replicate_verbatim();
+    call.replicate_verbatim();
     call.ctx.reply_int(sum);
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::super::scan::{Page, ScanOptions};
 use super::super::{Call, Done, Fail};
-use crate::redis::raw::{Ctx, Mode};
+use crate::redis::raw::{Ctx, Mode, Replies};
 use crate::value::NumaHash;
 
 pub(super) fn hget(call: &Call<'_>) -> Done {
@@ -55,18 +55,20 @@ pub(super) fn hexists(call: &Call<'_>) -> Done {
 }
 
 pub(super) fn hkeys(call: &Call<'_>) -> Done {
-    each(call, |field, _| call.ctx.reply_bulk(field))
+    each(call, |replies, field, _| replies.bulk(field))
 }
 
 pub(super) fn hvals(call: &Call<'_>) -> Done {
-    each(call, |_, value| call.ctx.reply_bulk(value))
+    each(call, |replies, _, value| replies.bulk(value))
 }
 
-fn each(call: &Call<'_>, reply: impl Fn(&[u8], &[u8])) -> Done {
+fn each(call: &Call<'_>, reply: impl Fn(&mut Replies<'_>, &[u8], &[u8])) -> Done {
     let key = call.hash(Mode::Read)?;
     let replied = key.read(|hash| {
-        call.ctx.reply_array(hash.len());
-        hash.iter().for_each(|(field, value)| reply(field, value));
+        let mut replies = call.ctx.replies();
+        replies.array(hash.len());
+        hash.iter()
+            .for_each(|(field, value)| reply(&mut replies, field, value));
     });
     if replied.is_none() {
         call.ctx.reply_array(0);
@@ -78,9 +80,10 @@ pub(super) fn hgetall(call: &Call<'_>) -> Done {
     let key = call.hash(Mode::Read)?;
     let replied = key.read(|hash| {
         call.ctx.reply_map(hash.len());
+        let mut replies = call.ctx.replies();
         for (field, value) in hash.iter() {
-            call.ctx.reply_bulk(field);
-            call.ctx.reply_bulk(value);
+            replies.bulk(field);
+            replies.bulk(value);
         }
     });
     if replied.is_none() {

@@ -23,20 +23,19 @@ fn set_pairs(call: &Call<'_>) -> Result<usize, Fail> {
         return Err(Fail::Arity);
     }
     let key = call.hash(Mode::Write)?;
-    let words: Vec<_> = call.args.names_from(2).map(|word| word.bytes()).collect();
-    let size = words.iter().map(|word| word.len()).sum();
+    let words = || call.args.names_from(2).map(|word| word.bytes());
+    let size = words().map(<[u8]>::len).sum();
     let created = key.edit_or_create(size, |hash, order| {
-        let mut created = 0;
-        for (n, pair) in words.chunks_exact(2).enumerate() {
-            if let [field, value] = pair {
-                let set = || hash.insert(field, value, order);
-                created += usize::from(call.whole(n > 0, set)? == Inserted::New);
-            }
+        let (mut words, mut created, mut begun) = (words(), 0, false);
+        while let (Some(field), Some(value)) = (words.next(), words.next()) {
+            let set = || hash.insert(field, value, order);
+            created += usize::from(call.whole(begun, set)? == Inserted::New);
+            begun = true;
         }
         Ok(created)
     })?;
     call.hash_changed(HashEvent::Set)?;
-    call.ctx.replicate_verbatim();
+    call.replicate_verbatim();
     Ok(created)
 }
 
@@ -50,7 +49,7 @@ pub(super) fn hsetnx(call: &Call<'_>) -> Done {
     let size = field.len() + value.len();
     key.edit_or_create(size, |hash, order| hash.insert(field, value, order))?;
     call.hash_changed(HashEvent::Set)?;
-    call.ctx.replicate_verbatim();
+    call.replicate_verbatim();
     call.ctx.reply_int(1);
     Ok(())
 }
@@ -75,7 +74,7 @@ pub(super) fn hdel(call: &Call<'_>) -> Done {
         if emptied {
             call.ctx.notify(Event::Del, call.name(1)?);
         }
-        call.ctx.replicate_verbatim();
+        call.replicate_verbatim();
     }
     call.ctx.reply_count(deleted);
     Ok(())

@@ -24,7 +24,7 @@ pub(super) fn ltrim(call: &Call<'_>) -> Done {
     call.after_removal(key, name, Some(Event::List(ListEvent::LTrim)));
     call.ctx.signal_modified(name);
     if trimmed > 0 {
-        call.ctx.replicate_verbatim();
+        call.replicate_verbatim();
     }
     call.ctx.reply_ok();
     Ok(())
@@ -40,7 +40,7 @@ pub(super) fn lrem(call: &Call<'_>) -> Done {
         let name = call.name(1)?;
         call.ctx.signal_modified(name);
         call.after_removal(key, name, Some(Event::List(ListEvent::LRem)));
-        call.ctx.replicate_verbatim();
+        call.replicate_verbatim();
     }
     Ok(())
 }

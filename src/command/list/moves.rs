@@ -36,7 +36,7 @@ fn run(call: &Call<'_>, out_of: End, into: End) -> Done {
         into,
     };
     if call.move_one(step)? {
-        call.ctx.replicate_verbatim();
+        call.replicate_verbatim();
     } else {
         call.ctx.reply_null();
     }

@@ -16,35 +16,39 @@ pub(super) fn rpop(call: &Call<'_>) -> Done {
 
 fn pop(call: &Call<'_>, end: End) -> Done {
     let count = match call.args.len() {
-        2 => None,
-        3 => Some(positive(
-            call.word(2)?,
-            "value is out of range, must be positive",
-        )?),
+        2 => return pop_one(call, end),
+        3 => positive(call.word(2)?, "value is out of range, must be positive")?,
         _ => return Err(Fail::Arity),
     };
     let key = call.list(1, Mode::Write)?;
-    let Some(taken) = take(&key, end, count.unwrap_or(1)) else {
-        match count {
-            Some(_) => call.ctx.reply_null_array(),
-            None => call.ctx.reply_null(),
-        }
+    let Some(taken) = take(&key, end, count) else {
+        call.ctx.reply_null_array();
         return Ok(());
     };
-    if count == Some(0) {
-        call.ctx.reply_array(0);
+    call.ctx.reply_array(taken.len());
+    if count == 0 {
         return Ok(());
-    }
-    if count.is_some() {
-        call.ctx.reply_array(taken.len());
     }
     taken
         .iter()
         .for_each(|element| call.ctx.reply_bulk(element));
-    call.after_pop(key, call.name(1)?, end);
-    call.ctx.signal_modified(call.name(1)?);
-    call.ctx.replicate_verbatim();
-    Ok(())
+    call.popped(key, end)
+}
+
+/// Without a count the element is replied from where it lies: nothing can fail behind that.
+fn pop_one(call: &Call<'_>, end: End) -> Done {
+    let key = call.list(1, Mode::Write)?;
+    let popped = key.edit(|list, _| {
+        let range = end.of(list.len(), 1);
+        call.ctx.reply_bulk(list.get(range.start).unwrap_or(&[]));
+        list.remove(range.start, range.end);
+        Ok(())
+    });
+    if popped.transpose()?.is_none() {
+        call.ctx.reply_null();
+        return Ok(());
+    }
+    call.popped(key, end)
 }
 
 /// Takes up to `count` elements from an end, in the order in which they come out; nothing where
@@ -70,6 +74,15 @@ pub(super) fn take(key: &ListKey<'_>, end: End, count: u64) -> Option<Vec<Vec<u8
 }
 
 impl Call<'_> {
+    /// What follows a pop from the key at word 1.
+    fn popped(&self, key: ListKey<'_>, end: End) -> Done {
+        let name = self.name(1)?;
+        self.after_pop(key, name, end);
+        self.ctx.signal_modified(name);
+        self.replicate_verbatim();
+        Ok(())
+    }
+
     /// What follows elements that went from an end: the event, and the end of an empty list.
     pub(super) fn after_pop(&self, key: ListKey<'_>, name: Name<'_>, end: End) {
         self.after_removal(key, name, Some(end.popped()));

@@ -6,7 +6,7 @@ use super::End;
 use crate::ids::NodeId;
 use crate::pool::OutOfMemory;
 use crate::redis::numa_key::Holds;
-use crate::redis::raw::{ListEvent, Mode};
+use crate::redis::raw::{ListEvent, Mode, Name};
 use crate::value::NumaList;
 
 pub(super) fn lpush(call: &Call<'_>) -> Done {
@@ -26,15 +26,16 @@ pub(super) fn rpushx(call: &Call<'_>) -> Done {
 }
 
 fn push(call: &Call<'_>, end: End, only_there: bool) -> Done {
-    let elements = (2..call.args.len()).map(|index| call.element(index));
-    let elements = elements.collect::<Result<Vec<_>, _>>()?;
+    let mut size = 0;
+    for index in 2..call.args.len() {
+        size += call.element(index)?.len();
+    }
     let key = call.list(1, Mode::Write)?;
     if only_there && key.holds() == Holds::Nothing {
         call.ctx.reply_int(0);
         return Ok(());
     }
-    let size = elements.iter().map(|element| element.len()).sum();
-    let len = key.edit_or_create(size, |list, order| push_all(list, &elements, end, order))?;
+    let len = key.edit_or_create(size, |list, order| push_all(call, list, end, order))?;
     drop(key);
     call.ctx.reply_count(len);
     call.list_changed(match end {
@@ -45,13 +46,13 @@ fn push(call: &Call<'_>, end: End, only_there: bool) -> Done {
 
 /// Pushes all elements or none; the new length.
 fn push_all(
+    call: &Call<'_>,
     list: &mut NumaList,
-    elements: &[&[u8]],
     end: End,
     order: &[NodeId],
 ) -> Result<u64, OutOfMemory> {
     let was = list.len();
-    for element in elements {
+    for element in call.args.names_from(2).map(Name::bytes) {
         if let Err(error) = push_one(list, element, end, order) {
             let gone = end.of(list.len(), list.len() - was);
             list.remove(gone.start, gone.end);

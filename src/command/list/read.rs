@@ -34,12 +34,13 @@ pub(super) fn lrange(call: &Call<'_>) -> Done {
     let replied = key.read(|list| {
         let range = span(list.len(), start, end);
         let mut left = range.end - range.start;
-        call.ctx.reply_array(left as usize);
+        let mut replies = call.ctx.replies();
+        replies.array(left as usize);
         if left == 0 {
             return;
         }
         list.each_from(range.start, |element| {
-            call.ctx.reply_bulk(element);
+            replies.bulk(element);
             left -= 1;
             left > 0
         });
@@ -132,8 +133,9 @@ pub(super) fn lpos(call: &Call<'_>) -> Done {
     let found = key.read(|list| search.matches(list, wanted));
     let found = found.unwrap_or_default();
     if search.count.is_some() {
-        call.ctx.reply_array(found.len());
-        found.iter().for_each(|index| call.ctx.reply_count(*index));
+        let mut replies = call.ctx.replies();
+        replies.array(found.len());
+        found.iter().for_each(|index| replies.int(*index as i64));
     } else if let Some(index) = found.first() {
         call.ctx.reply_count(*index);
     } else {

@@ -96,17 +96,27 @@ fn told(field: &Field) -> Option<String> {
         Field::Number(name, count) => {
             let rule = RULES.iter().find(|rule| rule.field == name);
             let rule = rule.filter(|rule| *count > rule.most);
-            let node = name.strip_suffix("_fallbacks").filter(|_| *count > 0);
-            match (rule, node) {
-                (Some(rule), _) => Some(format!("{count} {} ({name})", rule.line)),
-                (_, Some(node)) => Some(format!(
-                    "{count} new blocks found {node} full or at its limit and went elsewhere"
-                )),
-                _ => None,
+            match rule {
+                Some(rule) => Some(format!("{count} {} ({name})", rule.line)),
+                None => told_of_node(name, *count),
             }
         }
         Field::Text(..) => None,
     }
+}
+
+/// What a count of one node tells.
+fn told_of_node(name: &str, count: u64) -> Option<String> {
+    let node = |suffix| name.strip_suffix(suffix).filter(|_| count > 0);
+    if let Some(node) = node("_fallbacks") {
+        let line = format!("{count} new blocks found {node} full or at its limit");
+        return Some(line + " and went elsewhere");
+    }
+    let node = node("_lost_bytes")?;
+    Some(format!(
+        "{count} bytes of {node} that were there at load are gone, taken offline or by the host: \
+         what lay there the kernel has moved where it liked; it comes back as drift does"
+    ))
 }
 
 /// Accesses before their shares mean something.
@@ -147,6 +157,7 @@ mod tests {
             number("drift_bytes", 0),
             number("hold_usec_max", 1000),
             number("node1_fallbacks", 0),
+            number("node1_lost_bytes", 0),
             number("accesses_near", 9_000),
             number("accesses_far", 8_000),
             Field::Text("degraded_reason".into(), "none".into()),
@@ -169,13 +180,15 @@ mod tests {
         let lines = findings(&[
             number("enabled", 0),
             number("node1_fallbacks", 3),
+            number("node2_lost_bytes", 4096),
             number("accesses_near", 4_000),
             number("accesses_far", 12_000),
             Field::Text("native_reason".into(), "no jemalloc".into()),
         ]);
         let holds = |part: &str| lines.iter().any(|line| line.contains(part));
-        assert_eq!(lines.len(), 4, "{lines:?}");
+        assert_eq!(lines.len(), 5, "{lines:?}");
         assert!(holds("numa-enabled no") && holds("3 new blocks found node1"));
+        assert!(holds("4096 bytes of node2"));
         assert!(holds("75 % of 16000") && holds("no jemalloc"));
     }
 }

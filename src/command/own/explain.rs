@@ -38,7 +38,10 @@ fn know(call: &Call<'_>, key: &KeyRef) -> Result<Option<Known>, Fail> {
         let (home, rests, bar) = (works.home(), works.rest, works.runner.bar());
         let (mut reach, _, _) = works.reach(call.ctx, call.server, &config);
         let info = Keyspace::look(&mut reach, key)?;
-        let stays = reach.stays(key, home);
+        // What cannot leave a node can go to none.
+        let mut nodes = call.server.machine.topology().ids();
+        let elsewhere = nodes.find(|id| *id != info.node);
+        let stays = reach.stays(key, elsewhere.unwrap_or(home));
         let case = Case {
             home,
             stays,

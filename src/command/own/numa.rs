@@ -214,6 +214,7 @@ fn status(call: &Call<'_>) -> Done {
                 works.survey_age_ms().map_or(Value::Int(-1), Value::count),
             ),
             ("values_under_way", Value::count(works.slices.len() as u64)),
+            ("state_file", Value::text(works.state_file.state())),
         ]
     });
     pairs(call.ctx, &fields.ok_or_else(Fail::busy)?);

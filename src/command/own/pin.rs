@@ -2,7 +2,8 @@
 //!
 //! The pin stands in the value's own header, so that it goes where the key goes: RENAME, RDB files,
 //! a move by hand. No strategy and no pass moves a pinned key; NUMAMIGRATE KEY does, for its
-//! owner asks. Native keys have no such place, and are refused.
+//! owner asks. Native keys have no such place: their pins stand in a table that follows them as
+//! long as the server runs (`redis/native/pins`). Without the native plane they are refused.
 
 use crate::command::reply::{pairs, Value};
 use crate::command::{Call, Done, Fail};
@@ -42,8 +43,10 @@ pub(super) fn pin(call: &Call<'_>) -> Done {
             Held::Nothing => count.missing += 1,
             // Refused before it is moved: it could not be held where it would then lie.
             Held::Other => count.failed += 1,
-            Held::Numa => match bring(call, name, to)? {
-                Outcome::Moved { .. } | Outcome::AlreadyThere if mark(call, name, true) => {
+            held => match bring(call, name, to)? {
+                Outcome::Moved { .. } | Outcome::AlreadyThere
+                    if mark(call, name, &held, Some(to)) =>
+                {
                     count.done += 1;
                 }
                 _ => count.failed += 1,
@@ -61,7 +64,7 @@ pub(super) fn unpin(call: &Call<'_>) -> Done {
     for name in call.args.names_from(2) {
         match held(call, name) {
             Held::Nothing => count.missing += 1,
-            Held::Numa if mark(call, name, false) => count.done += 1,
+            held if mark(call, name, &held, None) => count.done += 1,
             _ => count.failed += 1,
         }
     }
@@ -73,6 +76,7 @@ pub(super) fn unpin(call: &Call<'_>) -> Done {
 enum Held {
     Nothing,
     Numa,
+    Native,
     Other,
 }
 
@@ -81,7 +85,8 @@ fn held(call: &Call<'_>, name: Name<'_>) -> Held {
     match (key.kind(), key.numa_kind()) {
         (KeyKind::Empty, _) => Held::Nothing,
         (_, Some(_)) => Held::Numa,
-        (_, None) => Held::Other,
+        (KeyKind::Native(_), _) if call.server.native.get().is_some() => Held::Native,
+        _ => Held::Other,
     }
 }
 
@@ -97,8 +102,21 @@ fn bring(call: &Call<'_>, name: Name<'_>, to: NodeId) -> Result<Outcome, Fail> {
     outcome.ok_or_else(Fail::busy)
 }
 
-/// Writes the pin; false where the key holds no NUMA value.
-fn mark(call: &Call<'_>, name: Name<'_>, pinned: bool) -> bool {
-    let key = AnyKey::open(call.server, call.ctx, name, Mode::Quiet);
-    key.set_pinned(pinned).is_some()
+/// Writes the pin, or takes it away; false where the key holds nothing that can be pinned.
+fn mark(call: &Call<'_>, name: Name<'_>, held: &Held, to: Option<NodeId>) -> bool {
+    match (held, call.server.native.get()) {
+        (Held::Numa, _) => {
+            let key = AnyKey::open(call.server, call.ctx, name, Mode::Quiet);
+            key.set_pinned(to.is_some()).is_some()
+        }
+        (Held::Native, Some(native)) => {
+            let key = KeyRef::new(DbIndex(call.ctx.selected_db()), name.bytes());
+            match to {
+                Some(node) => native.pin(&key, node),
+                None => native.unpin(&key),
+            }
+            true
+        }
+        _ => false,
+    }
 }

@@ -55,7 +55,8 @@ pub(super) fn sdiffstore(call: &Call<'_>) -> Done {
 fn show(call: &Call<'_>, operation: Operation) -> Done {
     let found = found(&sources(call, 1, Mode::Read)?, operation);
     call.ctx.reply_set(found.len());
-    found.iter().for_each(|member| call.ctx.reply_bulk(member));
+    let mut replies = call.ctx.replies();
+    found.iter().for_each(|member| replies.bulk(member));
     Ok(())
 }
 
@@ -135,7 +136,7 @@ fn store(call: &Call<'_>, operation: Operation) -> Done {
     key.key().set_expiry(None);
     drop(key);
     call.set_changed(name, operation.event(), false);
-    call.ctx.replicate_verbatim();
+    call.replicate_verbatim();
     call.ctx.reply_count(found.len());
     Ok(())
 }
@@ -149,5 +150,5 @@ fn delete_target(call: &Call<'_>, name: Name<'_>) {
     drop(key);
     call.ctx.signal_modified(name);
     call.ctx.notify(Event::Del, name);
-    call.ctx.replicate_verbatim();
+    call.replicate_verbatim();
 }

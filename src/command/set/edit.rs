@@ -7,11 +7,11 @@ use crate::value::table::Inserted;
 
 pub(super) fn sadd(call: &Call<'_>) -> Done {
     let key = call.set(Mode::Write)?;
-    let members: Vec<_> = call.args.names_from(2).map(|word| word.bytes()).collect();
-    let size = members.iter().map(|member| member.len()).sum();
+    let members = || call.args.names_from(2).map(|word| word.bytes());
+    let size = members().map(<[u8]>::len).sum();
     let added = key.edit_or_create(size, |set, order| {
         let mut added = 0;
-        for member in &members {
+        for member in members() {
             let add = || set.insert(member, &[], order);
             added += usize::from(call.whole(added > 0, add)? == Inserted::New);
         }
@@ -19,7 +19,7 @@ pub(super) fn sadd(call: &Call<'_>) -> Done {
     })?;
     if added > 0 {
         call.set_changed(call.name(1)?, SetEvent::Add, false);
-        call.ctx.replicate_verbatim();
+        call.replicate_verbatim();
     }
     call.ctx.reply_count(added);
     Ok(())
@@ -42,7 +42,7 @@ pub(super) fn srem(call: &Call<'_>) -> Done {
     }
     if removed > 0 {
         call.set_changed(call.name(1)?, SetEvent::Rem, emptied);
-        call.ctx.replicate_verbatim();
+        call.replicate_verbatim();
     }
     call.ctx.reply_count(removed);
     Ok(())
@@ -80,7 +80,7 @@ pub(super) fn smove(call: &Call<'_>) -> Done {
     if met == Inserted::New {
         call.set_changed(target_name, SetEvent::Add, false);
     }
-    call.ctx.replicate_verbatim();
+    call.replicate_verbatim();
     call.ctx.reply_int(1);
     Ok(())
 }

@@ -81,9 +81,8 @@ fn pop_several(call: &Call<'_>) -> Done {
     let members = members.unwrap_or_default();
     take(call, &key, &members)?;
     call.ctx.reply_set(members.len());
-    members
-        .iter()
-        .for_each(|member| call.ctx.reply_bulk(member));
+    let mut replies = call.ctx.replies();
+    members.iter().for_each(|member| replies.bulk(member));
     Ok(())
 }
 

@@ -18,7 +18,8 @@ pub(super) fn smismember(call: &Call<'_>) -> Done {
     let members = || call.args.names_from(2).map(|word| word.bytes());
     call.ctx.reply_array(call.args.len() - 2);
     let replied = key.read(|set| {
-        members().for_each(|member| call.ctx.reply_int(set.contains(member).into()));
+        let mut replies = call.ctx.replies();
+        members().for_each(|member| replies.int(set.contains(member).into()));
     });
     if replied.is_none() {
         members().for_each(|_| call.ctx.reply_int(0));
@@ -43,8 +44,8 @@ pub(super) fn smembers(call: &Call<'_>) -> Done {
 /// Replies every member.
 pub(super) fn reply_all(call: &Call<'_>, set: &NumaSet) {
     call.ctx.reply_set(set.len());
-    set.iter()
-        .for_each(|(member, _)| call.ctx.reply_bulk(member));
+    let mut replies = call.ctx.replies();
+    set.iter().for_each(|(member, _)| replies.bulk(member));
 }
 
 pub(super) fn sscan(call: &Call<'_>) -> Done {

@@ -37,7 +37,7 @@ impl Call<'_> {
         let name = self.name(1)?;
         self.ctx.signal_modified(name);
         self.ctx.notify(Event::SetBit, name);
-        self.ctx.replicate_verbatim();
+        self.replicate_verbatim();
         Ok(())
     }
 }
@@ -224,6 +224,6 @@ fn store(call: &Call<'_>, target: &StringKey<'_>, result: &[u8]) -> Done {
     } else {
         return Ok(());
     }
-    call.ctx.replicate_verbatim();
+    call.replicate_verbatim();
     Ok(())
 }

@@ -5,6 +5,7 @@ use super::super::{Call, Done, Fail};
 use crate::redis::raw::{Event, Mode};
 use crate::redis::string_key::StringKey;
 use crate::value::longdouble::{self, FloatError};
+use crate::value::number::Digits;
 
 pub(in crate::command) fn incr(call: &Call<'_>) -> Done {
     add(call, 1)
@@ -30,11 +31,11 @@ fn add(call: &Call<'_>, more: i64) -> Done {
         .unwrap_or(Ok(0))?;
     let overflow = || Fail::text("increment or decrement would overflow");
     let sum = value.checked_add(more).ok_or_else(overflow)?;
-    key.put(sum.to_string().as_bytes(), None, true)?;
+    key.put(Digits::of(sum).text(), None, true)?;
     let name = call.name(1)?;
     call.ctx.signal_modified(name);
     call.ctx.notify(Event::IncrBy, name);
-    call.ctx.replicate_verbatim();
+    call.replicate_verbatim();
     call.ctx.reply_int(sum);
     Ok(())
 }

@@ -73,6 +73,9 @@ impl<'c> Options<'c> {
 }
 
 pub(in crate::command) fn set(call: &Call<'_>) -> Done {
+    if call.args.len() == 3 {
+        return set_plainly(call);
+    }
     let options = Options::parse(call)?;
     let deadline = match options.deadline {
         Some((unit, word)) => Some(Deadline::parse(unit, word.bytes(), "numa.set")?),
@@ -103,6 +106,16 @@ pub(in crate::command) fn set(call: &Call<'_>) -> Done {
     Ok(())
 }
 
+/// Without options nothing is read before it is written over.
+fn set_plainly(call: &Call<'_>) -> Done {
+    let key = call.string_key(1, Mode::Write)?;
+    key.put(call.word(2)?, None, false)?;
+    drop(key);
+    call.after_plain_set(3)?;
+    call.ctx.reply_ok();
+    Ok(())
+}
+
 /// A copy of what lies there: the reply can only be sent once nothing can fail any more.
 fn old_value(key: &StringKey<'_>) -> Option<Vec<u8>> {
     key.look(|value| value.as_bytes().to_vec())
@@ -128,7 +141,7 @@ fn finish_set(
             call.ctx.notify(Event::Expire, name);
             call.replicate_set(name, value, &["PXAT", &deadline.at_ms.to_string()]);
         }
-        None if !options.rewrite => call.ctx.replicate_verbatim(),
+        None if !options.rewrite => call.replicate_verbatim(),
         None if options.keep_ttl => call.replicate_set(name, value, &["KEEPTTL"]),
         None => call.replicate_set(name, value, &[]),
     }
@@ -150,7 +163,7 @@ impl Call<'_> {
     /// Sends the command's first `words` words: all but `NODE`, which is for this machine alone.
     pub(super) fn replicate_first(&self, words: usize) {
         if self.args.len() == words {
-            return self.ctx.replicate_verbatim();
+            return self.replicate_verbatim();
         }
         let all: Vec<_> = self
             .args
@@ -252,26 +265,24 @@ fn check_pairs(call: &Call<'_>) -> Done {
     Ok(())
 }
 
-/// Sets all pairs or none: every new value is made before the first one is put in place.
+/// Sets all pairs or none: what takes memory is made before the first pair is put in place. Events
+/// come last, for whoever hears one may do what he likes with the keys.
 fn set_pairs(call: &Call<'_>) -> Done {
-    let words: Vec<_> = call.args.names_from(1).collect();
-    let pairs = || {
-        words
-            .chunks_exact(2)
-            .filter_map(|pair| Some((*pair.first()?, *pair.get(1)?)))
-    };
-    let mut made = Vec::with_capacity(words.len() / 2);
-    for (name, value) in pairs() {
+    let mut made = Vec::with_capacity(call.args.len() / 2);
+    let mut words = call.args.names_from(1);
+    while let (Some(name), Some(value)) = (words.next(), words.next()) {
         let key = call.open_string(name, Mode::Write);
-        made.push(key.prepare(value.bytes())?);
+        let bytes = value.bytes();
+        made.push((key.prepare(bytes)?, key, bytes));
     }
-    for ((name, _), value) in pairs().zip(made) {
-        let key = call.open_string(name, Mode::Write);
-        key.adopt(value)?;
-        drop(key);
-        call.ctx.signal_modified(name);
+    for (mut made, key, bytes) in made {
+        // Only where nothing had to be made can it fail, and not for a limit any more.
+        call.whole(true, || key.put_prepared(bytes, made.take()))?;
+        call.ctx.signal_modified(key.name());
+    }
+    for name in call.args.names_from(1).step_by(2) {
         call.ctx.notify(Event::Set, name);
     }
-    call.ctx.replicate_verbatim();
+    call.replicate_verbatim();
     Ok(())
 }

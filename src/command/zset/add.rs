@@ -63,6 +63,19 @@ impl Options {
         Ok(())
     }
 
+    /// Whether a member gets what is given, whatever score it has.
+    fn ignores_old(self) -> bool {
+        let Self {
+            only_new,
+            only_there,
+            greater,
+            less,
+            increment,
+            ..
+        } = self;
+        !(only_new || only_there || greater || less || increment)
+    }
+
     /// The score that a member with this one gets; nothing where the options keep it as it is.
     fn new_score(self, old: Option<f64>, given: f64) -> Option<f64> {
         let Some(old) = old else {
@@ -156,8 +169,11 @@ fn set_all(
 ) -> Result<Outcome, OutOfMemory> {
     let (mut outcome, mut done) = (Outcome::default(), Vec::new());
     for (given, member) in pairs {
-        let old = set.score(member);
-        let Some(new) = options.new_score(old, *given) else {
+        let new = match options.ignores_old() {
+            true => Some(*given),
+            false => options.new_score(set.score(member), *given),
+        };
+        let Some(new) = new else {
             continue;
         };
         if new.is_nan() {
@@ -165,16 +181,21 @@ fn set_all(
             break;
         }
         outcome.score = Some(new);
-        match set.set(member, new, order) {
-            Ok(Scored::Added) => outcome.added += 1,
-            Ok(Scored::Changed(_)) => outcome.changed += 1,
+        let old = match set.set(member, new, order) {
+            Ok(Scored::Added) => None,
+            Ok(Scored::Changed(old)) => Some(old),
             Ok(Scored::Same) => continue,
             Err(error) => {
                 undo(call, set, &done, order);
                 return Err(error);
             }
+        };
+        outcome.added += u64::from(old.is_none());
+        outcome.changed += u64::from(old.is_some());
+        // Behind the last one nothing is taken back any more.
+        if pairs.len() > 1 {
+            done.push((*member, old));
         }
-        done.push((*member, old));
     }
     Ok(outcome)
 }

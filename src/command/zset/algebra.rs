@@ -103,7 +103,7 @@ fn show(call: &Call<'_>, operation: Operation, command: &str) -> Done {
     }
     let asked = Asked::parse(call, operation, command, 1)?;
     let found = asked.found(operation);
-    let shape = call.scored(asked.with_scores);
+    let mut shape = call.scored(asked.with_scores);
     shape.head(found.len());
     for (score, member) in &found {
         shape.element(member, *score);
@@ -284,7 +284,7 @@ impl Call<'_> {
             if was {
                 self.ctx.signal_modified(name);
                 self.ctx.notify(Event::Del, name);
-                self.ctx.replicate_verbatim();
+                self.replicate_verbatim();
             }
         } else {
             let size = found.iter().map(|(_, member)| member.len() + 16).sum();
@@ -300,7 +300,7 @@ impl Call<'_> {
             drop(key);
             self.ctx.signal_modified(name);
             self.ctx.notify(Event::Zset(event), name);
-            self.ctx.replicate_verbatim();
+            self.replicate_verbatim();
         }
         self.ctx.reply_count(found.len());
         Ok(())

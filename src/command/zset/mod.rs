@@ -63,7 +63,7 @@ impl<'c> Call<'c> {
         let name = self.name(1)?;
         self.ctx.signal_modified(name);
         self.ctx.notify(Event::Zset(event), name);
-        self.ctx.replicate_verbatim();
+        self.replicate_verbatim();
         Ok(())
     }
 }

@@ -47,7 +47,7 @@ fn pop(call: &Call<'_>, end: End) -> Done {
         return Ok(());
     };
     // Without a count the reply is one element, which RESP3 does not wrap.
-    let shape = match call.args.len() {
+    let mut shape = match call.args.len() {
         3 => call.scored(true),
         _ => call.scored(true).flat(),
     };
@@ -58,7 +58,7 @@ fn pop(call: &Call<'_>, end: End) -> Done {
     let name = call.name(1)?;
     call.ctx.signal_modified(name);
     call.after_zset_removal(key, name, end.event());
-    call.ctx.replicate_verbatim();
+    call.replicate_verbatim();
     Ok(())
 }
 

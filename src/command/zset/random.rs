@@ -6,6 +6,7 @@
 use super::super::args::is;
 use super::super::sample::{Amount, COUNT_MAX};
 use super::super::{Call, Done, Fail};
+use super::scored::Scored;
 use crate::redis::raw::Mode;
 use std::collections::hash_map::RandomState;
 use std::collections::BTreeSet;
@@ -64,18 +65,18 @@ fn several(call: &Call<'_>) -> Done {
     let key = call.zset(1, Mode::Read)?;
     let replied = key.read(|set| {
         let len = set.len();
-        let shape = call.scored(with_scores);
-        let reply = |rank| {
+        let mut shape = call.scored(with_scores);
+        let reply = |shape: &mut Scored<'_>, rank| {
             let (member, score) = set.at(rank).unwrap_or((&[], 0.0));
             shape.element(member, score);
         };
         if amount.repeats {
             shape.head(amount.asked as usize);
-            (0..amount.asked).for_each(|_| reply(below(len)));
+            (0..amount.asked).for_each(|_| reply(&mut shape, below(len)));
         } else {
             let chosen = different(amount.asked.min(len), len);
             shape.head(chosen.len());
-            chosen.into_iter().for_each(reply);
+            chosen.into_iter().for_each(|rank| reply(&mut shape, rank));
         }
     });
     if replied.is_none() {

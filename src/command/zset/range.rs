@@ -199,7 +199,7 @@ fn show(call: &Call<'_>, fixed: Fixed) -> Done {
     let key = call.zset(1, Mode::Read)?;
     let shown = key.read(|set| {
         let range = ends.of(set, &options);
-        let shape = call.scored(options.with_scores);
+        let mut shape = call.scored(options.with_scores);
         shape.head((range.end - range.start) as usize);
         each(set, range, options.reverse, |member, score| {
             shape.element(member, score);

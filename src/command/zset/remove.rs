@@ -57,7 +57,7 @@ fn after_removal(call: &Call<'_>, key: ZsetKey<'_>, event: ZsetEvent) -> Done {
     let name = call.name(1)?;
     call.ctx.signal_modified(name);
     call.after_zset_removal(key, name, event);
-    call.ctx.replicate_verbatim();
+    call.replicate_verbatim();
     Ok(())
 }
 

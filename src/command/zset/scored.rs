@@ -1,12 +1,11 @@
 //! Members with scores in a reply: flat in RESP2, in pairs in RESP3.
 
 use super::super::Call;
-use crate::redis::raw::Ctx;
+use crate::redis::raw::Replies;
 
 /// How a reply shows its elements.
-#[derive(Clone, Copy)]
 pub(super) struct Scored<'c> {
-    ctx: Ctx<'c>,
+    replies: Replies<'c>,
     with_scores: bool,
     /// Whether an element is an array of its own.
     paired: bool,
@@ -16,7 +15,7 @@ impl<'c> Call<'c> {
     /// The shape for this client.
     pub(super) fn scored(&self, with_scores: bool) -> Scored<'c> {
         Scored {
-            ctx: self.ctx,
+            replies: self.ctx.replies(),
             with_scores,
             paired: with_scores && self.ctx.resp3(),
         }
@@ -33,19 +32,19 @@ impl Scored<'_> {
     }
 
     /// The head for so many elements.
-    pub(super) fn head(self, count: usize) {
+    pub(super) fn head(&mut self, count: usize) {
         let flat = self.with_scores && !self.paired;
-        self.ctx.reply_array(if flat { 2 * count } else { count });
+        self.replies.array(if flat { 2 * count } else { count });
     }
 
     /// One element.
-    pub(super) fn element(self, member: &[u8], score: f64) {
+    pub(super) fn element(&mut self, member: &[u8], score: f64) {
         if self.paired {
-            self.ctx.reply_array(2);
+            self.replies.array(2);
         }
-        self.ctx.reply_bulk(member);
+        self.replies.bulk(member);
         if self.with_scores {
-            self.ctx.reply_double(score);
+            self.replies.double(score);
         }
     }
 }

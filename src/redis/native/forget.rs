@@ -74,7 +74,7 @@ impl Native {
     pub(crate) fn tracking_bytes(&self) -> u64 {
         let names = self.far.with(|far| far.set.bytes() + far.settled.bytes());
         let reads = self.reads.with(|reads| reads.watch.bytes());
-        names.unwrap_or(0) + reads.unwrap_or(0)
+        names.unwrap_or(0) + reads.unwrap_or(0) + self.pin_bytes()
     }
 
     /// A keyspace event: what it freed leaves the cache, and what it renamed keeps its place.

@@ -7,6 +7,7 @@
 //! forget     freed far blocks, changed names    reads   what passing commands tell
 //! commands   which words are keys               settle  new keys go where the policy says
 //! names      keys left for the next tick        batch   moves made together
+//! pins       keys held on a node
 //! ```
 //!
 //! A value is copied while the thread allocates from the target's arena, and the copy takes the
@@ -26,6 +27,7 @@ mod internals;
 mod jemalloc;
 mod moves;
 mod names;
+mod pins;
 mod reads;
 mod settle;
 
@@ -42,6 +44,7 @@ use batch::Waiting;
 use internals::{Databases, Form, Found, Internals, Object, Type, OBJECT_BYTES};
 use jemalloc::Jemalloc;
 use once_cell::sync::OnceCell;
+use pins::Pins;
 use reads::Reads;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -75,6 +78,7 @@ pub(crate) struct Native {
     hasher: KeyHasher,
     far: MainCell<Far>,
     reads: MainCell<Reads>,
+    pins: MainCell<Pins>,
     waiting: MainCell<Vec<Waiting>>,
     /// Whether a far block was freed since the thread's cache was flushed last.
     freed_far: AtomicBool,
@@ -157,6 +161,7 @@ impl Native {
             hasher: KeyHasher::random(),
             far: MainCell::new(Far::default()),
             reads: MainCell::new(reads),
+            pins: MainCell::new(Pins::default()),
             waiting: MainCell::new(Vec::new()),
             freed_far: AtomicBool::new(false),
             databases: MainCell::new(Databases::default()),
@@ -271,6 +276,10 @@ impl Native {
 
     /// Whether there is no key of that name, of any type, or its time is up.
     pub(crate) fn is_gone(&self, ctx: Ctx<'_>, key: &KeyRef) -> bool {
+        // The selected database is the one that is asked for its place.
+        if !ctx.select_db(key.db.0) {
+            return true;
+        }
         let name = ctx.string(&key.name);
         let db = self.databases.with(|known| known.get(ctx, key.db));
         match (name, db.flatten()) {

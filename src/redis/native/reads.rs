@@ -205,10 +205,16 @@ impl Native {
     }
 
     /// The counter of a key.
-    pub(super) fn counter(&self, name: &[u8]) -> u8 {
+    pub(crate) fn counter(&self, name: &[u8]) -> u8 {
         let hash = self.hasher.hash(name);
         let counter = self.reads.with(|reads| reads.watch.counter(hash));
         counter.unwrap_or(0)
+    }
+
+    /// The counter that a key had before a restart.
+    pub(crate) fn recall(&self, name: &[u8], counter: u8) {
+        let hash = self.hasher.hash(name);
+        self.reads.with(|reads| reads.watch.recall(hash, counter));
     }
 
     /// Accesses counted so far.

@@ -70,6 +70,10 @@ impl Native {
 
     /// The move of a written key; nothing where it is well where it is.
     fn settling(&self, ctx: Ctx<'_>, server: &Server, key: KeyRef, fresh: bool) -> Option<Move> {
+        // A pin says where it is to be, whatever the policy.
+        if self.pin_of(&key).is_some() {
+            return None;
+        }
         let known = self.with_key(ctx, &key, |found| {
             let node = found.object.block().map(|at| self.node_of(at))?;
             Some((node, self.movable_bytes(found.object)))

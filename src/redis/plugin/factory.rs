@@ -272,15 +272,11 @@ pub(super) mod tests {
     use super::*;
     use std::ptr::null;
 
-    unsafe extern "C" fn init(_: *mut *mut c_void) -> c_int {
+    extern "C" fn init(_: *mut *mut c_void) -> c_int {
         abi::OK
     }
-    unsafe extern "C" fn cleanup(_: *mut c_void) {}
-    unsafe extern "C" fn execute(
-        _: *mut c_void,
-        _: *const abi::NumaView,
-        _: *mut abi::NumaPlan,
-    ) -> c_int {
+    extern "C" fn cleanup(_: *mut c_void) {}
+    extern "C" fn execute(_: *mut c_void, _: *const abi::NumaView, _: *mut abi::NumaPlan) -> c_int {
         abi::OK
     }
 

@@ -6,11 +6,11 @@
 //! lent              the view it is shown         hold     its code stays mapped
 //! ```
 //!
-//! Invariant: no function of a module is called after that module is gone. A module that unregisters
-//! is taken at its word. For one that does not, the server's event says which module was unloaded;
-//! for one whose load failed after it had registered, there is no such event, and so each tick asks
-//! whether the module of each strategy is loaded at all. Until one of the two has spoken the code
-//! is held (`hold`).
+//! Invariant: no function of a module is called after that module is gone. A module that
+//! unregisters is taken at its word. For one that does not, the server's event says which module
+//! was unloaded; for one whose load failed after it had registered, there is no such event, and so
+//! each tick asks whether the module of each strategy is loaded at all. Until one of the two has
+//! spoken the code is held (`hold`).
 //!
 //! Rejected: to run other modules' strategies in a process or thread of their own. Then a bad one
 //! could do no harm, but neither could it see a key without a copy of the keyspace.

@@ -26,6 +26,7 @@ impl<'a> Name<'a> {
     }
 
     /// The bytes; none where the server would not say.
+    #[inline]
     pub(crate) fn bytes(self) -> &'a [u8] {
         let mut len = 0;
         match api!(RedisModule_StringPtrLen(self.ptr, &mut len)) {
@@ -57,12 +58,19 @@ impl<'a> Args<'a> {
         Self { words }
     }
 
+    /// The words as the server lent them.
+    pub(super) fn as_raw(self) -> (*mut *mut raw::RedisModuleString, i32) {
+        (self.words.as_ptr().cast_mut(), self.words.len() as i32)
+    }
+
     /// How many words there are, the command's name included.
+    #[inline]
     pub(crate) fn len(self) -> usize {
         self.words.len()
     }
 
     /// The word at `index`, the command's name being 0.
+    #[inline]
     pub(crate) fn name(self, index: usize) -> Option<Name<'a>> {
         // SAFETY: `from_raw` was promised live strings.
         self.words

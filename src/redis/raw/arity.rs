@@ -61,6 +61,11 @@ impl CommandTable {
         (!row.is_null()).then_some(row)
     }
 
+    /// Where the row of that name lies.
+    pub(super) fn address(self, name: &CStr) -> Option<*mut c_void> {
+        self.row(name).map(|row| row.cast())
+    }
+
     /// The arity in the row of that name.
     fn arity(self, name: &CStr) -> Option<c_int> {
         let row = self.row(name)?;

@@ -132,11 +132,6 @@ impl<'c> Ctx<'c> {
         log_through(self.ptr, level, text);
     }
 
-    /// Sends the command as it came to replicas and the AOF.
-    pub(crate) fn replicate_verbatim(self) {
-        api!(RedisModule_ReplicateVerbatim(self.ptr));
-    }
-
     /// Sends `command` with these words to replicas and the AOF instead of what came.
     pub(crate) fn replicate(self, command: &CStr, words: &[Name<'_>]) {
         let mut pointers: Vec<_> = words.iter().map(|word| word.as_ptr()).collect();

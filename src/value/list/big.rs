@@ -174,24 +174,16 @@ pub(super) fn set(
 pub(super) fn remove(head: &mut HeadMut<'_>, writer: &mut Writer<'_>, from: u64, to: u64) {
     let (mut left, mut gone) = (to.min(head.look().len()).saturating_sub(from), Vec::new());
     while left > 0 {
-        let place = head
-            .look()
-            .tree()
-            .place(writer.reader(), from, head.look().len());
-        let leaf = writer.bytes(place.leaf);
-        let end = chunk::len(leaf).min(place.at.saturating_add(left as usize));
-        let count = end.saturating_sub(place.at);
+        let (mut tree, len) = (head.look().tree(), head.look().len());
+        let count = tree.remove::<Chunks>(writer, (from, len), left, |leaf, range| {
+            for entry in range.filter_map(|at| chunk::get(leaf, at)) {
+                gone.extend(outside(entry));
+            }
+        });
+        head.set_tree(tree);
         if count == 0 {
             return;
         }
-        gone.extend(
-            chunk::entries(leaf, place.at)
-                .take(count)
-                .filter_map(outside),
-        );
-        let mut tree = head.look().tree();
-        tree.remove::<Chunks>(writer, (from, head.look().len()), count);
-        head.set_tree(tree);
         head.removed(from, count as u64);
         gone.drain(..).for_each(|link| writer.free(link));
         left -= count as u64;

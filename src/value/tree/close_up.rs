@@ -12,7 +12,7 @@ use super::inner;
 use super::{child_of_link, Leaf, Moved, Tree};
 use crate::value::blocks::{Link, Writer};
 
-/// A leaf this full, of 8, or less draws from the next one.
+/// A leaf this full, of 8, or less draws from the next ones until it is full.
 const SPARSE_EIGHTHS: usize = 6;
 
 impl Tree {
@@ -27,14 +27,14 @@ impl Tree {
         let Some((parent, index)) = path.upwards().next() else {
             return moved;
         };
-        while L::eighths(writer.bytes(leaf)) <= SPARSE_EIGHTHS {
-            let drawn = draw::<L>(writer, parent, index);
-            if drawn == Drawn::Nothing {
-                break;
-            }
-            moved.add(Moved::block(L::SIZE));
-            if drawn == Drawn::Some {
-                break;
+        if L::eighths(writer.bytes(leaf)) > SPARSE_EIGHTHS {
+            return moved;
+        }
+        let mut drawn = Drawn::All;
+        while drawn == Drawn::All {
+            drawn = draw::<L>(writer, parent, index);
+            if drawn != Drawn::Nothing {
+                moved.add(Moved::block(L::SIZE));
             }
         }
         self.lower(writer);

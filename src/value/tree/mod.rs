@@ -124,21 +124,35 @@ impl Tree {
 
     /// Where item number `rank` of `len` lies; behind the last one it is the end of the last leaf.
     pub(super) fn place(self, reader: Reader<'_>, rank: u64, len: u64) -> Place {
-        let (path, leaf, at) = self.way(reader, rank, len);
-        debug_assert_eq!(path.len, self.height as usize);
-        Place { leaf, at }
+        self.descend(reader, rank, len, |_, _| {})
     }
 
-    fn way(self, reader: Reader<'_>, rank: u64, len: u64) -> (Path, Link, usize) {
-        let (mut path, mut node, mut rank, mut total) = (Path::new(), self.root, rank, len);
+    /// Goes down to item number `rank` of `len`, and tells of each node and the child taken in it.
+    #[inline]
+    fn descend(
+        self,
+        reader: Reader<'_>,
+        rank: u64,
+        len: u64,
+        mut tell: impl FnMut(Link, usize),
+    ) -> Place {
+        let (mut node, mut rank, mut total) = (self.root, rank, len);
         for _ in 0..self.height {
             let bytes = reader.bytes(node);
             let stop = inner::child_of(bytes, rank, total);
-            path.push(node, stop.index);
+            tell(node, stop.index);
             node = inner::child(bytes, stop.index).link;
             (rank, total) = (stop.rank, stop.total);
         }
-        (path, node, rank as usize)
+        let at = rank as usize;
+        Place { leaf: node, at }
+    }
+
+    #[inline]
+    fn way(self, reader: Reader<'_>, rank: u64, len: u64) -> (Path, Link, usize) {
+        let mut path = Path::new();
+        let place = self.descend(reader, rank, len, |node, child| path.push(node, child));
+        (path, place.leaf, place.at)
     }
 
     /// Inserts an item as number `rank`; there are `len` of them.

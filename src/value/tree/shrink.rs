@@ -5,8 +5,9 @@
 //! cut off where its parent has another child.
 
 use super::inner::{self, Child};
-use super::{child_of_link, refresh, Leaf, Tree};
+use super::{child_of_link, refresh, Leaf, Path, Tree};
 use crate::value::blocks::{Link, Writer};
+use std::ops::Range;
 
 /// A node this full, of 8, or less looks for a neighbour to merge with.
 const SMALL_EIGHTHS: usize = 2;
@@ -14,19 +15,37 @@ const SMALL_EIGHTHS: usize = 2;
 const MERGED_EIGHTHS: usize = 6;
 
 impl Tree {
-    /// Takes `count` items of `len` out, from number `rank` on; all lie in one leaf.
+    /// Takes up to `most` items of `len` out, from number `rank` on, as far as one leaf holds them:
+    /// `show` sees the leaf and which they are before they go. How many went.
     pub(in crate::value) fn remove<L: Leaf>(
         &mut self,
         writer: &mut Writer<'_>,
         (rank, len): (u64, u64),
-        count: usize,
-    ) {
+        most: u64,
+        show: impl FnOnce(&[u8], Range<usize>),
+    ) -> usize {
         let (path, leaf, at) = self.way(writer.reader(), rank, len);
-        debug_assert!(
-            at + count <= L::len(writer.bytes(leaf)),
-            "items of one leaf"
-        );
-        L::remove(writer.bytes_mut(leaf), at..at + count);
+        let bytes = writer.bytes(leaf);
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let end = L::len(bytes).min(at.saturating_add(most));
+        let gone = at..end.max(at);
+        let count = gone.len();
+        if count > 0 {
+            show(bytes, gone.clone());
+            self.take_out::<L>(writer, path, leaf, gone);
+        }
+        count
+    }
+
+    fn take_out<L: Leaf>(
+        &mut self,
+        writer: &mut Writer<'_>,
+        path: Path,
+        leaf: Link,
+        gone: Range<usize>,
+    ) {
+        let count = gone.len();
+        L::remove(writer.bytes_mut(leaf), gone);
         refresh::<L>(writer, path, leaf, -(count as i64));
         for (height, (node, index)) in path.upwards().enumerate() {
             mend_child::<L>(writer, node, index, height as u8);

@@ -204,9 +204,9 @@ fn insert(
     inserted
 }
 
-fn cut(head: &mut HeadMut<'_>, writer: &mut Writer<'_>, rank: u64, count: usize) {
+fn cut(head: &mut HeadMut<'_>, writer: &mut Writer<'_>, rank: u64, count: u64) {
     let mut tree = head.look().tree();
-    tree.remove::<Links>(writer, (rank, head.look().len()), count);
+    tree.remove::<Links>(writer, (rank, head.look().len()), count, |_, _| {});
     head.set_tree(tree);
 }
 
@@ -242,18 +242,14 @@ pub(super) fn rescore(
 pub(super) fn remove(head: &mut HeadMut<'_>, writer: &mut Writer<'_>, from: u64, to: u64) {
     let (mut left, mut gone) = (to.min(head.look().len()).saturating_sub(from), Vec::new());
     while left > 0 {
-        let place = head
-            .look()
-            .tree()
-            .place(writer.reader(), from, head.look().len());
-        let leaf = writer.bytes(place.leaf);
-        let end = Links::len(leaf).min(place.at.saturating_add(left as usize));
-        gone.extend(links(leaf, place.at..end));
-        let count = gone.len();
+        let (mut tree, len) = (head.look().tree(), head.look().len());
+        let count = tree.remove::<Links>(writer, (from, len), left, |leaf, range| {
+            gone.extend(links(leaf, range));
+        });
+        head.set_tree(tree);
         if count == 0 {
             return;
         }
-        cut(head, writer, from, count);
         head.removed(from, count as u64);
         gone.drain(..).for_each(|link| forget(head, writer, link));
         left -= count as u64;
