@@ -10,6 +10,8 @@
 #   make bench-tiering   hits, moves and cost of the tiering engine in a simulator, beside others
 #   make bench, make bench-pool   the pool beside jemalloc, mimalloc and the C library: how fast,
 #                how tight
+#   make test-soundness  memory, watched: random operations, loom, sanitizer, valgrind
+#   make bench-holds  how long the module holds the main thread: huge values grown, moved, deleted
 #   make test-soundness  memory, watched: random operations, loom, miri, sanitizer, valgrind
 #   make bench-native    what the module costs stock commands: instructions, throughput
 #   make test-redis Redis's own suite, while the module moves its keys to and fro
@@ -34,6 +36,9 @@ WITH_LIBCLANG := sh $(TOOLS)/with-libclang
 export REDIS_SERVER PORT ARGS SERVERS
 
 .DEFAULT_GOAL := help
+.PHONY: help build module redis run demo demo-native bench-strings bench-native bench-tiering \
+	bench bench-pool bench-compaction bench-holds test test-rust test-tools test-server test-types \
+	test-differential test-replicas test-redis test-soundness test-numa bench-numa tidy lint clean
 .PHONY: bench bench-compaction bench-native bench-numa bench-pool bench-strings bench-tiering \
 	bench-types build clean demo demo-native help lint module plugins redis run test \
 	test-differential test-numa test-pressure test-redis test-replicas test-rust test-server \
@@ -62,6 +67,7 @@ help:
 	@echo 'make bench        the pool beside jemalloc, mimalloc and glibc: speed  (ROUNDS=)'
 	@echo 'make bench-pool   the same: resident and live bytes'
 	@echo 'make bench-compaction  memory of a server that lost a random half of its NUMA strings'
+	@echo 'make bench-holds  the longest holds of the main thread by the module  (ONLY= SCALE= ROUNDS= RATE=)'
 	@echo 'make bench-native  what the module costs stock commands (WHAT= MODE= ROUNDS=; needs valgrind)'
 	@echo 'make plugins      the example strategies of other modules, in C and Rust, under target/plugins'
 	@echo 'make test-pressure maxmemory, a full node, BGSAVE and a shifting hot set at once  (MINUTES=10)'
@@ -111,6 +117,9 @@ bench-pool: redis
 
 bench-compaction: build
 	@exec python3 -B module-tests/bench/compaction.py
+
+bench-holds: build
+	@exec python3 -B module-tests/bench/holds.py
 
 bench-native: build
 	@exec python3 module-tests/bench/native.py

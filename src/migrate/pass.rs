@@ -170,6 +170,7 @@ impl Pass {
         clock: &dyn Fn() -> u64,
         stats: &mut MoveStats,
     ) -> PassState {
+        let start_us = clock();
         self.begin(keyspace);
         let mut shares = Shares::new(nodes);
         // What waits to be moved was decided already, but shows in no node's usage yet.
@@ -178,6 +179,7 @@ impl Pass {
                 shares.enter(&info, next.to);
             }
         }
+        budget.spend_time(clock().saturating_sub(start_us));
         while !budget.is_exhausted() {
             if self.pending.is_empty() {
                 if self.walked || self.is_settled(&shares) {

@@ -25,9 +25,19 @@ use super::remote_free::{Chain, Key, RemoteStack};
 use super::{Meter, OutOfMemory};
 use crate::ids::{Bytes, NodeId};
 use crate::machine::{os_page, Machine, Mapping};
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+thread_local! {
+    /// Whether the meter was told before of what this thread frees.
+    static PREPAID: Cell<bool> = const { Cell::new(false) };
+}
+
+/// From now on what the calling thread frees was told to the meter before: [`PoolHandle::prepay`].
+pub fn frees_are_prepaid() {
+    PREPAID.set(true);
+}
 
 /// A block of at least so many bytes gives its OS pages back on the thread that frees it: for less
 /// the system call is not worth it, as the run may be used again before it is trimmed.
@@ -398,11 +408,25 @@ impl PoolHandle {
         // SAFETY: the block is ours alone and its right ends here; blocks are at least 16
         // initialised bytes, aligned to 8, and stay mapped until the owner takes them back.
         if unsafe { stack.push(block.0) } {
-            self.0.meter.charge(-(size as i64));
+            if !PREPAID.get() {
+                self.0.meter.charge(-(size as i64));
+            }
         } else {
             gauges.never_left(block.node(), size);
             gauges.fault();
         }
+    }
+
+    /// Tells the meter of blocks of so many bytes before a thread of [`frees_are_prepaid`] frees
+    /// them.
+    pub fn prepay(self, bytes: usize) {
+        self.0.meter.charge(-(bytes as i64));
+    }
+
+    /// Whether the calling thread is the one that allocates.
+    #[must_use]
+    pub fn is_owner(self) -> bool {
+        self.0.owner == thread_token()
     }
 
     /// Brings up to `max` blocks home that other threads freed; returns how many there were. Once a
@@ -440,11 +464,16 @@ impl PoolHandle {
         self.with_books(|books| books.mappings(node, visit));
     }
 
-    /// Gives back what lies empty: regions beyond one spare a node, and the OS pages of units that
-    /// nothing lies in, as much as takes a few milliseconds. Returns the bytes given back; call
-    /// again until there are none.
+    /// Gives back some of what lies empty, as much as takes some tens of microseconds: OS pages
+    /// that nothing lies in, and regions without any beyond one spare a node. Returns the bytes
+    /// given back; call again until there are none.
     pub fn trim(self) -> Bytes {
         self.with_books(Owner::trim).unwrap_or(Bytes::ZERO)
+    }
+
+    /// Gives up what is kept for the next allocation and has not been used, for [`Self::trim`].
+    pub fn release_idle(self) {
+        self.with_books(Owner::release_idle);
     }
 
     /// Chooses which slabs of the next bin are to empty; the turn after that, nothing after the

@@ -325,7 +325,7 @@ impl Owner {
         held.sub(extent.len as u64);
         match large {
             Large::Vacant => {}
-            Large::Mapped(mapping) => self.unmap(mapping),
+            Large::Mapped(mapping) => self.depart(mapping),
             Large::Run(run) => self.put_units(piece.node(), run.region, run.units()),
         }
         Some(extent.len)

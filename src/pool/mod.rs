@@ -32,6 +32,7 @@ mod check;
 mod class;
 mod compact;
 mod gauge;
+mod give_back;
 mod handle;
 mod large;
 mod loose;
@@ -63,7 +64,7 @@ pub use compact::Turn;
 #[cfg(test)]
 pub(crate) use faults::{supply_blocks, Rationed, Supply};
 pub use gauge::NodeUsage;
-pub use handle::{Block, PoolHandle};
+pub use handle::{frees_are_prepaid, Block, PoolHandle};
 
 /// No node that was asked has room: the command answers Redis's OOM error and changes nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

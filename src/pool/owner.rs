@@ -3,14 +3,15 @@
 //! Each is done in two ways. The fast one serves what needs nothing but a window (`window.rs`) or
 //! a slab that stays where it is, within the marks of the gauge: it calls nobody, and where
 //! anything else would be due it changes nothing and says so. The slow one does everything. Where
-//! slabs and regions come from and go to is in `bins.rs` and `supply.rs`, large blocks are in
-//! `large.rs`.
+//! slabs and regions come from and go to is in `bins.rs`, `supply.rs` and `give_back.rs`, large
+//! blocks are in `large.rs`.
 
 use super::address::AddressTable;
 use super::arena::Arena;
 use super::charge::Charge;
 use super::class::SizeClass;
 use super::gauge::Gauges;
+use super::give_back::Departing;
 use super::large::Large;
 use super::loose::{Loose, LOOSE_MAX};
 use super::node::NodePool;
@@ -69,6 +70,7 @@ pub(super) struct Owner {
     pub(super) spills: Arena<Spill>,
     pub(super) regions: Arena<Region>,
     pub(super) larges: Arena<Large>,
+    pub(super) departing: Vec<Departing>,
     pub(super) table: AddressTable,
 }
 
@@ -98,6 +100,7 @@ impl Owner {
             spills: Arena::new(),
             regions: Arena::new(),
             larges: Arena::new(),
+            departing: Vec::new(),
             table: AddressTable::new(),
         };
         books.settle();
@@ -431,7 +434,8 @@ impl Owner {
             Large::Mapped(mapping) => Some(mapping),
             _ => None,
         });
-        for mapping in regions.chain(larges) {
+        let departing = self.departing.iter().map(|gone| &gone.mapping);
+        for mapping in regions.chain(larges).chain(departing) {
             if node.is_none_or(|node| node == mapping.node) {
                 visit(
                     mapping.node,

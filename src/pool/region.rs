@@ -33,6 +33,8 @@ pub(super) struct Region {
     mapping: Option<Mapping>,
     free: Units,
     dirty: Units,
+    /// No unit is dirty where this is false.
+    maybe_dirty: bool,
     /// Slabs and runs that lie in it.
     pub(super) tenants: usize,
     /// For each rank the lowest word that may have a fit.
@@ -47,6 +49,13 @@ pub(super) struct Chore {
     pub(super) calls: usize,
     /// Units.
     pub(super) units: usize,
+}
+
+impl Chore {
+    /// Whether nothing more may be done.
+    pub(super) const fn is_done(&self) -> bool {
+        self.calls == 0 || self.units == 0
+    }
 }
 
 /// The bits where `units` aligned units in a row are set: bit `i` stands for `i..i + units`.
@@ -68,6 +77,7 @@ impl Region {
             mapping: None,
             free: Units::new(units, true)?,
             dirty: Units::new(units, false)?,
+            maybe_dirty: false,
             tenants: 0,
             hints: [0; RANKS],
             longest: units,
@@ -164,8 +174,14 @@ impl Region {
         }
         self.free.set(units.clone());
         self.dirty.set(units.clone());
+        self.maybe_dirty = true;
         self.longest = self.longest.max(self.free.run_around(units).len());
         self.tenants -= 1;
+    }
+
+    /// Whether the kernel keeps no OS page for it: to unmap it takes no time.
+    pub(super) const fn is_idle(&self) -> bool {
+        self.mapping.is_some() && self.tenants == 0 && !self.maybe_dirty
     }
 
     /// Whether those units are in the region and something lies in each of them.
@@ -190,6 +206,9 @@ impl Region {
         if words.any(|(free, dirty)| dirty & !free != 0) {
             return Err("a unit in use is dirty".into());
         }
+        if !self.maybe_dirty && self.dirty.count() > 0 {
+            return Err("a dirty unit is overlooked".into());
+        }
         for rank in Rank::all() {
             let hint = self.hints.get(rank.index()).copied().unwrap_or(0);
             let mut below = free.iter().take(hint);
@@ -207,8 +226,9 @@ impl Region {
     /// Gives OS pages of free units back to the kernel, as much as the chore allows; the bytes.
     pub(super) fn discard_dirty(&mut self, machine: &dyn Machine, chore: &mut Chore) -> Bytes {
         let mut bytes = Bytes::ZERO;
-        while chore.calls > 0 && chore.units > 0 {
+        while self.maybe_dirty && !chore.is_done() {
             let Some(run) = self.dirty.first_run() else {
+                self.maybe_dirty = false;
                 break;
             };
             let units = run.start..run.end.min(run.start + chore.units);

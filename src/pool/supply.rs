@@ -1,17 +1,14 @@
-//! Where slabs, units and regions come from, and where they go when they are empty.
+//! Where slabs, units and regions come from; `give_back` says how they go when they are empty.
 //!
 //! Every step that may fail comes before the first one that shows, or is undone: an allocation
 //! that fails leaves the books as they were. Invariants:
 //!
-//! > `region bytes + large bytes = mapped` on each node, and at most one region is empty.
-//!
-//! The one empty region is kept so that a node at the edge of a region does not map and unmap it
-//! with each block.
+//! > `region bytes + large bytes + departing bytes = mapped` on each node.
 
 use super::address::Tenant;
 use super::class::{Rank, SizeClass, UNIT};
 use super::owner::Owner;
-use super::region::{Chore, Region};
+use super::region::Region;
 use super::slab::Slab;
 use super::OutOfMemory;
 use crate::ids::{Bytes, NodeId};
@@ -21,10 +18,6 @@ use std::ptr::NonNull;
 
 /// Regions start at multiples of a huge page.
 pub(super) const REGION_ALIGN: Bytes = Bytes::mib(2);
-/// System calls that one [`Owner::trim`] makes to give OS pages back.
-const TRIM_CALLS_MAX: usize = 256;
-/// And the most that it gives back within regions: the kernel takes some milliseconds for it.
-const TRIM_BYTES_MAX: Bytes = Bytes::mib(128);
 
 impl Owner {
     /// An empty slab.
@@ -143,7 +136,6 @@ impl Owner {
                 books.empty_regions += 1;
                 books.room.reconsider();
             }
-            self.unmap_empty(node, 1);
         }
     }
 
@@ -182,24 +174,15 @@ impl Owner {
         }
         self.empty_queue();
         self.release_empty_currents(node);
-        self.unmap_empty(node, 0);
-        let books = self.nodes.get_mut(node.index()).ok_or(OutOfMemory)?;
-        books
-            .room
-            .grant(machine, node, want, need)
-            .ok_or(OutOfMemory)
-    }
-
-    fn release_empty_currents(&mut self, node: NodeId) {
-        for class in SizeClass::all() {
-            self.settle_loose(node, class);
-            let Some(bin) = self.bin(node, class) else {
-                continue;
-            };
-            let (current, free) = (bin.current, bin.free());
-            let slab = self.slabs.get(current);
-            if slab.is_some_and(|slab| slab.live() == free) {
-                self.release_slab(current);
+        // No more than is needed: what lies there may have to be torn down OS page by OS page.
+        loop {
+            let gave = self.unmap_one(node);
+            let books = self.nodes.get_mut(node.index()).ok_or(OutOfMemory)?;
+            if let Some(granted) = books.room.grant(machine, node, want, need) {
+                return Ok(granted);
+            }
+            if !gave {
+                return Err(OutOfMemory);
             }
         }
     }
@@ -269,71 +252,5 @@ impl Owner {
             books.room.give_back(mapping.len);
         }
         self.common.machine.unmap(mapping);
-    }
-
-    /// Unmaps the empty regions of a node beyond the first `keep`; returns the bytes.
-    fn unmap_empty(&mut self, node: NodeId, keep: usize) -> Bytes {
-        let mut bytes = Bytes::ZERO;
-        while let Some(index) = self.empty_region(node, keep) {
-            let books = self.nodes.get_mut(node.index());
-            let Some(id) = books.map(|books| books.regions.remove(index)) else {
-                break;
-            };
-            bytes += self.remove_region(node, id);
-        }
-        bytes
-    }
-
-    /// The place of an empty region in the node's list, after `skip` others.
-    fn empty_region(&self, node: NodeId, skip: usize) -> Option<usize> {
-        let books = self.nodes.get(node.index())?;
-        if books.empty_regions <= skip {
-            return None;
-        }
-        let is_empty = |id: u16| {
-            self.regions
-                .get(id.into())
-                .is_some_and(|region| region.tenants == 0)
-        };
-        let mut empty = books
-            .regions
-            .iter()
-            .enumerate()
-            .filter(|(_, id)| is_empty(**id));
-        empty.nth(skip).map(|(index, _)| index)
-    }
-
-    fn remove_region(&mut self, node: NodeId, id: u16) -> Bytes {
-        let region = self.regions.remove(id.into());
-        let Some(mapping) = region.and_then(Region::into_mapping) else {
-            return Bytes::ZERO;
-        };
-        let len = mapping.len;
-        if let Some(books) = self.nodes.get_mut(node.index()) {
-            books.empty_regions -= 1;
-            books.region_bytes -= len;
-        }
-        self.unmap(mapping);
-        len
-    }
-
-    /// Gives back what lies empty: current slabs without blocks, empty regions beyond one a node,
-    /// and the OS pages of units that slabs and runs left, a bounded number of calls and bytes.
-    /// Returns the bytes; none when there is no more to give.
-    pub(super) fn trim(&mut self) -> Bytes {
-        let mut bytes = Bytes::ZERO;
-        self.empty_queue();
-        for node in (0..self.nodes.len()).filter_map(NodeId::new) {
-            self.release_empty_currents(node);
-            bytes += self.unmap_empty(node, 1);
-        }
-        let mut chore = Chore {
-            calls: TRIM_CALLS_MAX,
-            units: TRIM_BYTES_MAX.as_usize() / UNIT,
-        };
-        for region in self.regions.iter_mut() {
-            bytes += region.discard_dirty(self.common.machine, &mut chore);
-        }
-        bytes
     }
 }

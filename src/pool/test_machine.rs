@@ -176,10 +176,17 @@ impl Bench {
         );
     }
 
+    /// Gives back all that lies empty; the bytes.
+    pub(super) fn trim_all(&self) -> Bytes {
+        self.pool.release_idle();
+        let steps = std::iter::repeat_with(|| self.pool.trim());
+        steps.take_while(|bytes| *bytes != Bytes::ZERO).sum()
+    }
+
     /// Everything came home: no live block, and no more than a spare region a node.
     pub(super) fn check_all_home(&self) {
         self.pool.drain(usize::MAX);
-        while self.pool.trim() != Bytes::ZERO {}
+        self.trim_all();
         self.check();
         assert_eq!((self.live(), self.each(|usage| usage.blocks)), (0, 0));
         assert_eq!(self.each(|usage| usage.held.0), 0);

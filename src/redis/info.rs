@@ -39,7 +39,7 @@ pub(crate) fn fields(server: &'static Server) -> Vec<Field> {
         node_fields(server, &mut out);
         access_fields(server, &mut out);
         heat_fields(server, works, &mut out);
-        move_fields(works, &mut out);
+        move_fields(works, server.numa_keys(), &mut out);
     });
     native_fields(server, &mut out);
     let rejected = server.rejected_payloads.load(Ordering::Relaxed);
@@ -174,10 +174,11 @@ fn heat_fields(server: &'static Server, works: &Works, out: &mut Vec<Field>) {
     out.push(number("survey_age_ms", works.survey_age_ms().unwrap_or(0)));
 }
 
-fn move_fields(works: &Works, out: &mut Vec<Field>) {
+fn move_fields(works: &Works, keys: u64, out: &mut Vec<Field>) {
     let (stats, holds) = (&works.stats, &works.holds);
     out.extend([
         number("moving", works.rest.is_none().into()),
+        number("keys", keys),
         number("migrations", stats.successful),
         number("migrated_bytes", stats.bytes.0),
         number("migrations_failed", stats.failed),

@@ -193,6 +193,7 @@ impl<'c> AnyKey<'c> {
         let address = value.into_raw();
         let handle = self.server.types.of(V::KIND);
         if self.key.set_module_value(handle, address) {
+            self.server.value_came();
             return Ok(());
         }
         // SAFETY: the server did not take it, so it is still ours alone.

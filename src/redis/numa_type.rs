@@ -30,7 +30,7 @@ const BACKGROUND_FREE_BYTES: usize = 256 << 10;
 const EFFORT_THRESHOLD: usize = 64;
 
 /// What the server must know of a type.
-pub(crate) trait NumaType: Value + 'static {
+pub(crate) trait NumaType: Value + Send + 'static {
     /// Which of the five it is.
     const KIND: Kind;
     /// The name that stands in RDB files for ever.
@@ -125,7 +125,9 @@ pub(crate) unsafe fn with_raw<V: NumaType, R: Default>(
 pub(crate) unsafe fn free_raw<V: NumaType>(value: *mut c_void) {
     if let (Some(server), Some(value)) = (server(), NonNull::new(value.cast())) {
         // SAFETY: the server gave up the value, so it is ours alone.
-        drop(unsafe { raw::take::<V>(value, server.pool) });
+        let value = unsafe { raw::take::<V>(value, server.pool) };
+        server.value_went();
+        server.late_frees.free(server.pool, value);
     }
 }
 
@@ -168,7 +170,10 @@ pub(crate) fn save<V: NumaType>(mut io: Io<'_>, value: &V) {
 pub(crate) fn load<V: NumaType>(io: Io<'_>, encver: c_int) -> Option<NonNull<u8>> {
     let server = server()?;
     match decode::<V>(server, io, encver) {
-        Ok(value) => Some(value.into_raw()),
+        Ok(value) => {
+            server.value_came();
+            Some(value.into_raw())
+        }
         Err(reason) => {
             server.rejected_payloads.fetch_add(1, Ordering::Relaxed);
             let name = V::NAME.to_string_lossy();
@@ -227,5 +232,7 @@ pub(crate) fn free_effort<V: NumaType>(value: &V) -> usize {
 pub(crate) fn copy<V: NumaType>(to: Name<'_>, value: &V) -> Option<NonNull<u8>> {
     let server = server()?;
     let order = server.order_for(value.weight(), to.bytes());
-    value.duplicate(&order).ok().map(V::into_raw)
+    let copy = value.duplicate(&order).ok()?;
+    server.value_came();
+    Some(copy.into_raw())
 }

@@ -3,7 +3,7 @@
 use super::raw::Ctx;
 use super::reach::Reach;
 use super::server::Server;
-use super::verify::pages;
+use super::verify::{pages, ASKED_PAGES};
 use crate::ids::NodeId;
 use crate::migrate::{KeyRef, Keyspace};
 use crate::strategy::View;
@@ -65,7 +65,7 @@ fn check(reach: &mut Reach<'_>, key: KeyRef, believed: NodeId, proof: &mut Proof
         None => proof.unknown += 1,
         Some(None) => proof.matched += 1,
         Some(Some(physical)) => {
-            for (start, len) in reach.memory_of(&key).unwrap_or_default() {
+            for (start, len) in reach.memory_of(&key, usize::MAX).unwrap_or_default() {
                 reach.server.machine.bring(&pages(start, len), believed);
             }
             proof.repaired += u64::from(strayed(reach, &key, believed) == Some(None));
@@ -81,7 +81,10 @@ fn check(reach: &mut Reach<'_>, key: KeyRef, believed: NodeId, proof: &mut Proof
 /// The node that holds the most of what lies elsewhere than believed, none where nothing does;
 /// nothing where the kernel does not say.
 fn strayed(reach: &Reach<'_>, key: &KeyRef, believed: NodeId) -> Option<Option<NodeId>> {
-    let by_node = reach.server.physical(&reach.memory_of(key)?);
+    let by_node = reach
+        .server
+        .physical(&reach.memory_of(key, ASKED_PAGES)?)
+        .by_node;
     let elsewhere = by_node.iter().filter(|(node, _)| **node != believed);
     let most = elsewhere.max_by_key(|(_, bytes)| **bytes);
     (!by_node.is_empty()).then(|| most.map(|(node, _)| *node))

@@ -338,8 +338,9 @@ impl Reach<'_> {
         Some(native.stays(self.ctx, key, to)?.text())
     }
 
-    /// The memory of the value at a key: each block's first byte and length.
-    pub(crate) fn memory_of(&self, key: &KeyRef) -> Option<Vec<(usize, usize)>> {
+    /// The memory of the value at a key: first byte and length of each block, or of about `most` of
+    /// them, evenly spread, where there are more.
+    pub(crate) fn memory_of(&self, key: &KeyRef, most: usize) -> Option<Vec<(usize, usize)>> {
         if let Some(native) = self.server.native.get() {
             if let Some(memory) = native.memory_of(self.ctx, key) {
                 return Some(vec![memory]);
@@ -348,9 +349,8 @@ impl Reach<'_> {
         self.at(key, |open| {
             open.look(|value| {
                 let mut spans = Vec::new();
-                value.visit_blocks(&mut |block| {
+                value.sample_blocks(most, &mut |block| {
                     spans.push(span(block.addr(), block.size()));
-                    true
                 });
                 spans
             })

@@ -5,6 +5,7 @@
 //! Order where two are held: works, then plugins, steering, pulse; settings are copied, never held.
 
 use super::bulk_len::BulkLen;
+use super::late_free::LateFrees;
 use super::main_cell::MainCell;
 use super::native::NativePlane;
 use super::plugin::Plugins;
@@ -52,6 +53,9 @@ pub(crate) struct Server {
     pub(crate) types: Handles,
     /// Payloads of RDB files or RESTORE that were refused.
     pub(crate) rejected_payloads: AtomicU64,
+    /// Values of the module's types that the server holds.
+    pub(super) values: AtomicU64,
+    pub(super) late_frees: LateFrees,
     pub(super) bulk_len: BulkLen,
     /// The filter of `numa-transparent-types`.
     pub(super) transparency: Switch,
@@ -105,6 +109,8 @@ impl Server {
             charge_way,
             types,
             rejected_payloads: AtomicU64::new(0),
+            values: AtomicU64::new(0),
+            late_frees: LateFrees::default(),
             bulk_len: BulkLen::new(),
             transparency: Switch::new(),
             transparency_refused: AtomicBool::new(false),
@@ -252,8 +258,17 @@ impl Server {
 
     /// Keys of the module's types.
     pub(crate) fn numa_keys(&self) -> u64 {
-        let ids = self.machine.topology().ids();
-        ids.map(|id| self.pool.usage(id).blocks).sum()
+        self.values.load(Ordering::Relaxed)
+    }
+
+    /// The server took a value of ours.
+    pub(super) fn value_came(&self) {
+        self.values.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The server gave a value of ours back, on whichever thread.
+    pub(super) fn value_went(&self) {
+        self.values.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Bytes that watching keys costs beyond their headers.

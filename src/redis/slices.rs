@@ -12,8 +12,8 @@ use crate::ids::NodeId;
 use crate::migrate::KeyRef;
 use std::collections::VecDeque;
 
-/// Bytes of one slice: some tens of microseconds to a far node.
-pub(super) const SLICE_BYTES: usize = 64 << 10;
+/// Bytes of one slice: some tens of microseconds, first touch of fresh OS pages included.
+pub(super) const SLICE_BYTES: usize = 32 << 10;
 /// Keys under way at once.
 const KEYS_MAX: usize = 256;
 

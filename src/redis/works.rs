@@ -1,8 +1,8 @@
 //! What runs on the timer: the strategies, the background pass, the survey, the check of home.
 //!
 //! ```text
-//! tick -> clock -> foreign frees home -> [moves allowed?] -> slices -> runner -> pass ->
-//! survey -> compaction
+//! tick -> clock -> foreign frees home -> memory back to the machine -> [moves allowed?] ->
+//! slices -> runner -> pass -> survey -> compaction
 //! ```
 //!
 //! Moves are allowed unless the module is switched off, the dataset is loading, or a child of the
@@ -30,8 +30,11 @@ use crate::strategy::{
 };
 use std::time::Instant;
 
-/// Foreign frees brought home in one tick, at most.
-const DRAIN_MAX: usize = 4096;
+/// Foreign frees brought home in one step.
+const DRAIN_STEP: usize = 128;
+/// What of a tick's budget the steps of bringing frees home, and of giving memory back, may each
+/// take: whatever waits, the rest is for moves.
+const UPKEEP_SHARE: u64 = 5;
 /// Keys the survey looks at in a tick in which no strategy walked.
 const IDLE_WALK_KEYS: usize = 64;
 /// OS pages that the kernel is asked about in one tick.
@@ -227,7 +230,9 @@ impl Works {
             pulse.clock.advance(now_ms);
             pulse.shared = shared;
         });
-        server.pool.drain(DRAIN_MAX);
+        let upkeep_us = config.tick_budget_us / UPKEEP_SHARE;
+        repeat(upkeep_us, || server.pool.drain(DRAIN_STEP) == DRAIN_STEP);
+        repeat(upkeep_us, || server.pool.trim() > Bytes::ZERO);
         server
             .native
             .get()
@@ -248,7 +253,7 @@ impl Works {
         let moved = match self.rest {
             None => {
                 self.rebalance_when_due(&config, server, now_ms);
-                self.work(ctx, server, &config, budget)
+                self.work(ctx, server, &config, budget, begun)
             }
             Some(Rest::SwitchedOff) if self.is_releasing() => {
                 self.pass_alone(ctx, server, &config, budget)
@@ -262,27 +267,36 @@ impl Works {
         true
     }
 
-    /// Does what is due within the budget; the bytes moved.
+    /// Does what is due within the budget of the tick that has `begun`; the bytes moved.
     fn work(
         &mut self,
         ctx: Ctx<'_>,
         server: &'static Server,
         config: &Config,
         budget: Budget,
+        begun: Instant,
     ) -> Bytes {
         let mut left = budget;
+        // What a step took without counting it, the next one does not have.
+        let recount = |left: &mut Budget| {
+            let most_us = left_of_tick(config, begun.elapsed().as_micros() as u64);
+            left.time_us = left.time_us.min(most_us);
+        };
         self.keep_state(ctx, server, config, &mut left);
         let (mut reach, runner, background) = self.reach(ctx, server, config);
         reach.continue_slices(&mut left);
         reach.settle_native(&mut left);
         reach.hold_pins(&mut left);
+        recount(&mut left);
         #[cfg(feature = "restless")]
         {
             let nodes = View::nodes(&reach);
             super::restless::stir(&mut reach, &nodes);
         }
         let events = runner.tick(&mut reach, &mut left);
+        recount(&mut left);
         step(background, &mut reach, &mut left);
+        recount(&mut left);
         if !reach.walked && !left.is_exhausted() {
             View::scan(&mut reach, IDLE_WALK_KEYS, &mut |_, _| {});
         }
@@ -384,10 +398,17 @@ impl Works {
     }
 }
 
-/// What a tick that has taken `used_us` may still use. An eighth of its budget stays for the last
-/// step, which is only found to be too long when it is over: a tick as a whole keeps to its budget.
+/// Takes steps until there is no more to do or the time is over; at least one.
+fn repeat(most_us: u64, mut step: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while step() && begun.elapsed().as_micros() < most_us.into() {}
+}
+
+/// What a tick that has taken `used_us` may still use. A quarter of its budget stays for what no
+/// step counts and for the last step, which is only found to be too long when it is over: a tick as
+/// a whole keeps to its budget.
 fn left_of_tick(config: &Config, used_us: u64) -> u64 {
-    let planned_us = config.tick_budget_us - config.tick_budget_us / 8;
+    let planned_us = config.tick_budget_us - config.tick_budget_us / 4;
     planned_us.saturating_sub(used_us)
 }
 
@@ -468,7 +489,7 @@ fn tick_native(ctx: Ctx<'_>, server: &'static Server, config: &Config, bar: Opti
 /// What is worth a look once a second only.
 fn slow_looks(ctx: Ctx<'_>, server: &'static Server) {
     server.apply_transparency(ctx);
-    server.pool.trim();
+    server.pool.release_idle();
     if let Some(native) = server.native.get() {
         native.look_around(ctx, server.numa_keys());
     }

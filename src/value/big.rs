@@ -244,6 +244,8 @@ pub(super) struct Moved {
 
 /// What it costs to move a block, however small: another one is found, and every link to it is.
 const BLOCK_COST: usize = 512;
+/// What it costs to see from a link that its block need not move: it lies beside others.
+const LINK_COST: usize = 4;
 /// What it costs to ask of a block whether it is to be made anew.
 const LOOK_COST: usize = 32;
 
@@ -259,7 +261,7 @@ impl Moved {
     /// One block was looked at. A move sees from the link alone that it stays.
     pub(super) const fn look(goal: Goal) -> Self {
         let cost = match goal {
-            Goal::Move(_) => 0,
+            Goal::Move(_) => LINK_COST,
             Goal::Compact => LOOK_COST,
         };
         Self { bytes: 0, cost }
@@ -289,7 +291,7 @@ pub(super) fn relocate(
     for _ in 0..looks_max {
         let account = Head::of(root).0.account();
         let done = blocks::bytes_on(account, to) == blocks::memory(account);
-        if done || (moved.bytes > 0 && moved.cost >= budget) {
+        if done || moved.cost >= budget {
             let bytes = moved.bytes;
             return Ok(Step { bytes, done });
         }

@@ -96,7 +96,8 @@ pub trait Value {
     fn node(&self) -> NodeId;
 
     /// Goes on moving blocks to exactly that node until about `budget` bytes were moved or all
-    /// are there. At least one block moves in a call, whatever its size. The root may move.
+    /// are there; to look at what need not move counts too. At least one block is looked at in a
+    /// call, whatever its size. The root may move.
     ///
     /// # Errors
     /// [`OutOfMemory`] where the node has no room: the value is whole, and lies where it lay but
@@ -111,6 +112,21 @@ pub trait Value {
 
     /// Shows each of its blocks, until `visit` answers false.
     fn visit_blocks(&self, visit: &mut dyn FnMut(&Block) -> bool);
+
+    /// Shows about `most` of its many blocks, spread evenly over the value. What it costs follows
+    /// `most`, not the value's size.
+    fn spread_blocks(&self, most: usize, visit: &mut dyn FnMut(&Block));
+
+    /// Shows each of its blocks, or about `most` of them where there are more.
+    fn sample_blocks(&self, most: usize, visit: &mut dyn FnMut(&Block)) {
+        if self.blocks() > most {
+            return self.spread_blocks(most, visit);
+        }
+        self.visit_blocks(&mut |block| {
+            visit(block);
+            true
+        });
+    }
 
     /// Writes what [`Value::load`] reads; heat and pin are written by the caller (`codec`).
     fn save(&self, sink: &mut dyn Sink);

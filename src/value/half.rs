@@ -33,6 +33,7 @@ fn order() -> [crate::ids::NodeId; 1] {
 }
 
 fn held(pool: PoolHandle) -> u64 {
+    pool.release_idle();
     while pool.trim() != Bytes::ZERO {}
     (0..3).map(|node| pool.usage(id(node)).held.0).sum()
 }

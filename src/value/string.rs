@@ -258,6 +258,10 @@ impl Value for NumaString {
         }
     }
 
+    fn spread_blocks(&self, _most: usize, visit: &mut dyn FnMut(&Block)) {
+        self.0.block().into_iter().for_each(visit);
+    }
+
     fn save(&self, sink: &mut dyn Sink) {
         sink.bytes(self.as_bytes());
     }

@@ -5,6 +5,7 @@ use crate::heat::{Heat, Level};
 use crate::ids::{Bytes, NodeId};
 use crate::machine::{Machine, SimNode, SimulatedMachine};
 use crate::pool::{Meter, PoolHandle, Turn};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 pub(crate) const NODES: usize = 3;
@@ -70,6 +71,26 @@ pub(crate) fn hot() -> Heat {
         accesses: 9,
         counter: 100,
         level: Level::clamped(5),
+    }
+}
+
+/// A sample of a value shows different blocks of it, about as many as were asked for; all where it
+/// has no more.
+pub(crate) fn assert_sampled(value: &dyn Value) {
+    let blocks = value.blocks();
+    assert!(blocks > 600);
+    for most in [64, blocks] {
+        let (mut seen, mut own) = (HashSet::new(), HashSet::new());
+        value.sample_blocks(most, &mut |block| {
+            seen.insert(block.addr());
+        });
+        value.visit_blocks(&mut |block| own.insert(block.addr()));
+        assert!(seen.is_subset(&own));
+        let count = seen.len();
+        assert!(
+            count >= most / 2 && count <= 2 * most + 2,
+            "{count} of {most}"
+        );
     }
 }
 

@@ -6,6 +6,7 @@ use crate::command::{Call, Done, Fail};
 use crate::ids::{DbIndex, NodeId, SlotIndex};
 use crate::migrate::{Budget, KeyInfo, KeyRef, Keyspace, Move, Outcome, Plane, Task, Why};
 use crate::redis::raw::{Mode, Name};
+use crate::redis::verify::{Physical, ASKED_PAGES};
 use crate::strategy::{Engine, Plan};
 
 const HELP: &[&str] = &[
@@ -243,7 +244,7 @@ fn scan_count(word: &[u8]) -> Result<usize, Fail> {
 /// What INFO tells of a key.
 struct Known {
     info: KeyInfo,
-    physical: Vec<(NodeId, u64)>,
+    physical: Physical,
 }
 
 fn info(call: &Call<'_>, name: Name<'_>) -> Done {
@@ -252,14 +253,8 @@ fn info(call: &Call<'_>, name: Name<'_>) -> Done {
     let known = call.server.works.with(|works| {
         let (mut reach, _, _) = works.reach(call.ctx, call.server, &config);
         let info = Keyspace::look(&mut reach, &key)?;
-        let physical = match reach.memory_of(&key) {
-            Some(spans) => call.server.physical(&spans),
-            None => Default::default(),
-        };
-        let physical = physical
-            .into_iter()
-            .map(|(node, bytes)| (node, bytes.0))
-            .collect();
+        let spans = reach.memory_of(&key, ASKED_PAGES).unwrap_or_default();
+        let physical = call.server.physical(&spans);
         Some(Known { info, physical })
     });
     match known.ok_or_else(Fail::busy)? {
@@ -293,8 +288,9 @@ fn reply_info(call: &Call<'_>, known: &Known) {
     let cpu = call.server.machine.current_cpu_node();
     let rows = known
         .physical
+        .by_node
         .iter()
-        .map(|(on, bytes)| Value::List(vec![node(*on), Value::count(*bytes)]));
+        .map(|(on, bytes)| Value::List(vec![node(*on), Value::count(bytes.0)]));
     pairs(
         call.ctx,
         &[
@@ -313,6 +309,8 @@ fn reply_info(call: &Call<'_>, known: &Known) {
             ("bytes", Value::count(info.bytes.0)),
             ("physical_nodes", Value::List(rows.collect())),
             ("pinned", Value::Int(info.pinned.into())),
+            // Less than `bytes` where the value is huge, and the kernel was asked about a sample.
+            ("physical_asked_bytes", Value::count(known.physical.asked.0)),
         ],
     );
 }

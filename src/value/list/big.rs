@@ -288,6 +288,16 @@ pub(super) fn visit(
     tree.root.is_none() || tree.visit(reader, &mut show)
 }
 
+/// Shows about `most` blocks, evenly spread.
+pub(super) fn spread(head: Head<'_>, reader: Reader<'_>, most: usize, show: &mut dyn FnMut(Link)) {
+    let tree = head.tree();
+    tree.spread(reader, head.len(), most / 2, &mut |place| {
+        show(place.leaf);
+        let entry = chunk::get(reader.bytes(place.leaf), place.at);
+        entry.and_then(outside).into_iter().for_each(&mut *show);
+    });
+}
+
 /// Verifies the invariants of the head of the file.
 #[cfg(test)]
 pub(super) fn check(head: &HeadMut<'_>, writer: &Writer<'_>) -> Result<(), String> {

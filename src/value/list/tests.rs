@@ -3,7 +3,7 @@
 use super::*;
 use crate::pool::{supply_blocks, Supply};
 use crate::value::codec::tests::{Item, Tape};
-use crate::value::testkit::{assert_all_home, compact, hot, id, live, pool, Berth};
+use crate::value::testkit::{assert_all_home, assert_sampled, compact, hot, id, live, pool, Berth};
 use proptest::prelude::*;
 
 fn content(list: &NumaList) -> Vec<Vec<u8>> {
@@ -239,6 +239,19 @@ fn a_payload_is_held_to_its_bounds() {
         let mut tape = Tape(items.clone().into());
         let loaded = NumaList::load(&mut tape, hot(), &mut Berth::on(pool, 0));
         assert!(loaded.is_err(), "{items:?}");
+    }
+    assert_all_home(pool);
+}
+
+#[test]
+fn a_sample_is_spread() {
+    let pool = pool();
+    for size in [2000, 6000] {
+        let mut list = NumaList::empty(pool, &[id(0)], hot()).unwrap();
+        for _ in 0..4000 {
+            list.push_back(&vec![7; size], &[id(0)]).unwrap();
+        }
+        assert_sampled(&list);
     }
     assert_all_home(pool);
 }

@@ -1,9 +1,11 @@
 //! How a table's blocks are made anew: on another node, or out of slabs that are to empty.
 //!
-//! A big table goes by its segments, in slices; its pages and its root are few and go in one. Where
-//! a move has come to lies in the root (`cursor`, `target`); where a compaction has come to is its
-//! caller's, for both may be under way at once. Segments that were split or merged in between leave
-//! a block behind at worst: a move asks the account at its end, a compaction comes again.
+//! A big table goes by its segments and then, in a move, by its pages, in slices: what need not
+//! move costs a look, for a move that meets what moved before would else look at all of it in one
+//! go. Where a move has come to lies in the root (`cursor`, `target`); where a compaction has come
+//! to is its caller's, for both may be under way at once. Segments that were split or merged in
+//! between leave a block behind at worst: a move asks the account at its end, a compaction comes
+//! again.
 
 use super::big::copy;
 use super::segment::{Need, SegmentMut};
@@ -63,17 +65,19 @@ impl<const VALUES: bool> Table<VALUES> {
     }
 
     fn relocate_big(&mut self, to: NodeId, budget: usize) -> Result<Step, OutOfMemory> {
-        let mut bytes = 0;
+        let (mut bytes, mut cost) = (0, 0);
         let more = |bytes| Step { bytes, done: false };
-        for index in self.seen().cursor()..self.segments() {
-            if bytes >= budget {
-                self.big().set_cursor(index);
+        for at in self.seen().cursor()..self.segments() + self.seen().pages() {
+            if cost >= budget {
+                self.big().set_cursor(at);
                 return Ok(more(bytes));
             }
-            bytes += self.renew_segment(index, Goal::Move(to))?;
-        }
-        for page in 0..self.seen().pages() {
-            bytes += self.renew_page(page, Goal::Move(to))?;
+            let moved = match at.checked_sub(self.segments()) {
+                None => self.renew_segment(at, Goal::Move(to)),
+                Some(page) => self.renew_page(page, Goal::Move(to)),
+            }?;
+            bytes += moved;
+            cost += moved + self.look_cost(at);
         }
         self.big().set_cursor(0);
         if self.seen().share(to) < self.seen().total() {
@@ -103,13 +107,8 @@ impl<const VALUES: bool> Table<VALUES> {
             let Ok(moved) = self.renew_segment(index, Goal::Compact) else {
                 break;
             };
-            let outside = if self.seen().outside() > 0 {
-                self.segment(index).count() * LOOK_OUTSIDE_COST
-            } else {
-                0
-            };
             bytes += moved;
-            cost += moved + LOOK_COST + outside;
+            cost += moved + self.look_cost(index);
             index += 1;
             if cost >= budget {
                 let next = Some(index as u64);
@@ -132,6 +131,15 @@ impl<const VALUES: bool> Table<VALUES> {
             }
         }
         bytes
+    }
+
+    /// What it costs to look at a segment, or at a page behind them.
+    fn look_cost(&self, at: usize) -> usize {
+        if at < self.segments() && self.seen().outside() > 0 {
+            LOOK_COST + self.segment(at).count() * LOOK_OUTSIDE_COST
+        } else {
+            LOOK_COST
+        }
     }
 
     /// Where a block is to be made anew; nothing where it stays.

@@ -4,7 +4,9 @@ use super::*;
 use crate::heat::{Clock, Dice};
 use crate::value::codec::tests::{Item, Tape};
 use crate::value::codec::{load, save};
-use crate::value::testkit::{assert_all_home, compact, hot, id, live, pool, Berth, NODES};
+use crate::value::testkit::{
+    assert_all_home, assert_sampled, compact, hot, id, live, pool, Berth, NODES,
+};
 use crate::value::{NumaHash, NumaSet, Value};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -442,4 +444,41 @@ proptest! {
         run::<true>(&ops, fill);
         run::<false>(&ops, fill);
     }
+}
+
+#[test]
+fn a_slice_that_moves_nothing_ends_too() {
+    let pool = pool();
+    for long in [false, true] {
+        let mut table = table::<true>(pool);
+        for n in 0..60_000 {
+            let value = if long && n % 3000 == 0 {
+                vec![7; 300]
+            } else {
+                vec![7; 8]
+            };
+            table.insert(&key(n), &value, &[id(1)]).unwrap();
+        }
+        let (mut slices, segments) = (0, table.segments());
+        while !table.relocate(id(1), 4096).unwrap().done {
+            slices += 1;
+        }
+        let looks = 4096 / if long { 3000 } else { 64 };
+        assert!(slices >= segments / (looks + 2), "{slices} for {segments}");
+        assert_eq!(table.node(), id(1));
+    }
+    assert_all_home(pool);
+}
+
+#[test]
+fn a_sample_is_spread() {
+    let pool = pool();
+    for long in [8, 300] {
+        let mut table = table::<true>(pool);
+        for n in 0..60_000 / (long / 8) {
+            table.insert(&key(n), &vec![7; long], &[id(1)]).unwrap();
+        }
+        assert_sampled(&table);
+    }
+    assert_all_home(pool);
 }

@@ -90,6 +90,23 @@ impl<const VALUES: bool> Value for Table<VALUES> {
         }
     }
 
+    fn spread_blocks(&self, most: usize, visit: &mut dyn FnMut(&Block)) {
+        self.root().block().into_iter().for_each(&mut *visit);
+        let segments = self.segments();
+        let each = most / segments;
+        for index in (0..segments).step_by((segments / most.max(1)).max(1)) {
+            if let Some(block) = self.seen().block(index).filter(|_| self.is_big()) {
+                visit(&block);
+            }
+            let mut left = each;
+            self.visit_outside(index, &mut |block| {
+                visit(block);
+                left = left.saturating_sub(1);
+                left > 0
+            });
+        }
+    }
+
     fn save(&self, sink: &mut dyn Sink) {
         sink.unsigned(self.memory() as u64);
         sink.unsigned(self.len() as u64);

@@ -252,6 +252,20 @@ impl Tree {
         Ok((Place { leaf: node, at }, moved))
     }
 
+    /// Shows about `most` places, evenly spread over the `len` items.
+    pub(super) fn spread(
+        self,
+        reader: Reader<'_>,
+        len: u64,
+        most: usize,
+        show: &mut dyn FnMut(Place),
+    ) {
+        let step = usize::try_from(len / most.max(1) as u64).unwrap_or(usize::MAX);
+        (0..len)
+            .step_by(step.max(1))
+            .for_each(|rank| show(self.place(reader, rank, len)));
+    }
+
     /// Shows every node, each behind what lies below it, until `visit` answers false. What was
     /// shown is not looked at again: `visit` may give it back.
     pub(super) fn visit(

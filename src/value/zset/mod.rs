@@ -340,6 +340,19 @@ impl Value for NumaZset {
         }
     }
 
+    fn spread_blocks(&self, most: usize, visit: &mut dyn FnMut(&Block)) {
+        self.root.block().into_iter().for_each(&mut *visit);
+        if self.is_big() {
+            let (head, reader) = Head::of(&self.root);
+            big::spread(head, reader, most, &mut |link| {
+                reader.show(link, &mut |block| {
+                    visit(block);
+                    true
+                });
+            });
+        }
+    }
+
     fn save(&self, sink: &mut dyn Sink) {
         sink.unsigned(self.len());
         self.each_from(0, |member, score| {

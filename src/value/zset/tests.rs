@@ -3,7 +3,7 @@
 use super::*;
 use crate::pool::{supply_blocks, Supply};
 use crate::value::codec::tests::{Item, Tape};
-use crate::value::testkit::{assert_all_home, compact, hot, id, live, pool, Berth};
+use crate::value::testkit::{assert_all_home, assert_sampled, compact, hot, id, live, pool, Berth};
 use proptest::prelude::*;
 use std::collections::HashMap;
 
@@ -371,6 +371,20 @@ fn a_million_members_take_three_quarters_of_stock() {
     assert!(each <= 78, "{each} bytes a member");
     let blocks = Value::blocks(&set);
     assert!(blocks as u64 > count);
+    drop(set);
+    assert_all_home(pool);
+}
+
+#[test]
+fn a_sample_is_spread() {
+    let pool = pool();
+    let mut set = NumaZset::empty(pool, &[id(0)], hot()).unwrap();
+    for n in 0..20_000 {
+        let member = format!("member:{n}");
+        set.set(member.as_bytes(), f64::from(n % 977), &[id(0)])
+            .unwrap();
+    }
+    assert_sampled(&set);
     drop(set);
     assert_all_home(pool);
 }

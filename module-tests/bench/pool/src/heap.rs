@@ -164,6 +164,7 @@ impl Heap for Pool {
             }
             self.pool.recall_leaving();
         }
+        self.pool.release_idle();
         while self.pool.trim() != Bytes::ZERO {}
     }
 
