@@ -36,13 +36,10 @@ WITH_LIBCLANG := sh $(TOOLS)/with-libclang
 export REDIS_SERVER PORT ARGS SERVERS
 
 .DEFAULT_GOAL := help
-.PHONY: help build module redis run demo demo-native bench-strings bench-native bench-tiering \
-	bench bench-pool bench-compaction bench-holds test test-rust test-tools test-server test-types \
-	test-differential test-replicas test-redis test-soundness test-numa bench-numa tidy lint clean
-.PHONY: bench bench-compaction bench-native bench-numa bench-pool bench-strings bench-tiering \
-	bench-types build clean demo demo-native help lint module plugins redis run test \
-	test-differential test-numa test-pressure test-redis test-replicas test-rust test-server \
-	test-servers test-soundness test-tools test-types tidy
+.PHONY: bench bench-compaction bench-holds bench-native bench-numa bench-pool bench-strings \
+	bench-tiering bench-types build clean demo demo-native help lint module plugins redis run \
+	test test-differential test-numa test-pressure test-redis test-replicas test-rust \
+	test-server test-servers test-soundness test-tools test-types tidy
 
 help:
 	@echo 'make run          build what is missing, start Redis with the module (PORT= ARGS= REDIS_SERVER=)'
