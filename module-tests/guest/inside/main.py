@@ -35,7 +35,7 @@ import numa_room  # noqa: F401
 import numa_kernel  # noqa: F401
 import numa_offline  # noqa: F401
 
-TEST_SECONDS_MAX = 150
+TEST_SECONDS_MAX = 300
 
 
 def too_long(_signal, _frame):
