@@ -118,16 +118,20 @@ start_numa_server [state_args /nowhere/at/all] {overrides {save ""}} {
 }
 
 set native [scratch_file native]
-start_numa_server [state_args $native native-keys\ observe] {overrides {save "" appendonly yes}} {
-    test {the counts of native keys come back as well} {
+start_numa_server [state_args $native native-keys\ manage] {overrides {save "" appendonly yes}} {
+    test {the counts and pins of native keys come back as well} {
         r set read v
         r set left v
         assert_poured 3000 [numa_pour 0 3000 "GET read"]
         numa_wait 20 {[count_of read] > 50} "the reads to be counted"
         set was [count_of read]
+        r numa pin 1 left
+        numa_wait 30 {[numa_node_of left] == 1} "the pinned key to be there"
         restart_server 0 true false
         numa_wait 30 {[numa_info numa_state_restored_keys] >= 1} "the file to be restored"
         assert {[count_of read] > $was / 4}
         assert {[count_of left] < 10}
+        assert_equal 1 [numa_pair [r numamigrate info left] pinned]
+        numa_wait 30 {[numa_node_of left] == 1} "the pinned key to be there again"
     }
 }

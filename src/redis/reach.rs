@@ -419,13 +419,19 @@ pub(super) fn state_of(
     key: &Key<'_>,
     clock: &Clock,
 ) -> Option<Record> {
-    let info = scanned_info(server, name, key, clock)?;
+    let mut info = scanned_info(server, name, key, clock)?;
     let heat = match info.plane {
         Plane::Numa => look_scanned(server, key, |value| value.heat())?,
-        Plane::Native => Heat {
-            counter: server.native.get()?.counter(name.bytes()),
-            ..Heat::default()
-        },
+        Plane::Native => {
+            let native = server.native.get()?;
+            let pin = native.pin_of(&KeyRef::new(db, name.bytes()));
+            info.pinned = pin.is_some();
+            info.node = pin.unwrap_or(info.node);
+            Heat {
+                counter: native.counter(name.bytes()),
+                ..Heat::default()
+            }
+        }
     };
     super::state_file::record((db, name.bytes()), &info, heat, info.idle_ms)
 }

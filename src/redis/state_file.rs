@@ -12,7 +12,6 @@
 //! renamed when it is safe. Rejected: to write it from the forked child of a save. It would cost
 //! nothing here, but a server that only has an append-only file may not fork for days.
 
-use super::native::Native;
 use super::raw::{Ctx, LogLevel};
 use super::reach::{DbCursor, Reach};
 use super::server::Server;
@@ -392,11 +391,7 @@ fn give(reach: &mut Reach<'_>, record: &Record) -> bool {
     match (record.plane, info.plane) {
         (Plane::Numa, Plane::Numa) => {}
         (Plane::Native, Plane::Native) => {
-            let native = reach.server.native.get();
-            native.into_iter().for_each(|native: &Native| {
-                native.recall(&record.key.name, record.counter);
-            });
-            return native.is_some();
+            return give_native(reach, record);
         }
         _ => return false,
     }
@@ -417,6 +412,19 @@ fn give(reach: &mut Reach<'_>, record: &Record) -> bool {
     more || pin
 }
 
+/// The same for a native key; a tick brings a pinned one to its node.
+fn give_native(reach: &Reach<'_>, record: &Record) -> bool {
+    let Some(native) = reach.server.native.get() else {
+        return false;
+    };
+    native.recall(&record.key.name, record.counter);
+    let there = crate::strategy::View::nodes(reach).contains(&record.node);
+    if record.pinned && there && native.pin_of(&record.key).is_none() {
+        native.pin(&record.key, record.node);
+    }
+    true
+}
+
 /// A record of a key that is worth one.
 pub(super) fn record(
     key: (DbIndex, &[u8]),
@@ -425,12 +433,11 @@ pub(super) fn record(
     idle_ms: u64,
 ) -> Option<Record> {
     let used = heat.accesses > 0 || info.plane == Plane::Native && heat.counter > 0;
-    let worth = used || info.plane == Plane::Numa && info.pinned;
-    worth.then(|| Record {
+    (used || info.pinned).then(|| Record {
         key: crate::migrate::KeyRef::new(key.0, key.1),
         node: info.node,
         plane: info.plane,
-        pinned: info.pinned && info.plane == Plane::Numa,
+        pinned: info.pinned,
         level: heat.level,
         counter: heat.counter,
         accesses: heat.accesses,

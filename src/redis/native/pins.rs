@@ -9,7 +9,8 @@
 //! has sent a value elsewhere, active defragmentation and growth included.
 //!
 //! Invariant: a pin without its key is dropped before the turn comes to it a second time. Rejected:
-//! pins in files: they are stock files, which is what the plane is for.
+//! pins in RDB files: they are stock files, which is what the plane is for. `numa-state-file`
+//! carries them over a restart.
 
 use super::Native;
 use crate::ids::{DbIndex, NodeId};
