@@ -5,12 +5,12 @@
 //! allocation, no system call. The ring's digest, once in a thousand commands, and the names that
 //! are left for the tick are all that is more.
 //!
-//! Even so the server's own way to a filter, and ours behind it, cost most of what may be spent, and
-//! to let a command pass unwatched costs nearly as much as to watch it. So where commands are many
-//! only one tick in [`ROUND`] is watched, by dice, and what it sees counts as often; in the others
-//! there is no filter. Rejected: to watch the first commands of each tick, which are always those
-//! of the same clients. A server that has little to do is watched all the time, and so is one whose
-//! policy sends new values elsewhere.
+//! Even so the server's own way to a filter, and ours behind it, cost most of what may be spent,
+//! and to let a command pass unwatched costs nearly as much as to watch it. So where commands are
+//! many only one tick in [`ROUND`] is watched, by dice, and what it sees counts as often; in the
+//! others there is no filter. Rejected: to watch the first commands of each tick, which are always
+//! those of the same clients. A server that has little to do is watched all the time, and so is
+//! one whose policy sends new values elsewhere.
 //!
 //! A filter runs before the server has asked for password and rights. Whether the command ran shows
 //! at the next one, in the count of refusals of its row: what was refused is forgotten.
