@@ -57,7 +57,7 @@ pub(super) struct Reads {
     pub(super) written: Names,
     /// Whether what is written is to be settled.
     pub(super) settles: bool,
-    era_start: u32,
+    eras_begun: u32,
     dice: Dice,
     /// Commands watched since the last tick.
     passed: u32,
@@ -77,7 +77,7 @@ impl Reads {
             hot: Names::default(),
             written: Names::default(),
             settles: false,
-            era_start: 0,
+            eras_begun: 0,
             dice: Dice::new(0),
             passed: 0,
             weight: 1,
@@ -166,10 +166,9 @@ impl Native {
         self.reads.with(|reads| {
             reads.judge();
             self.digest(server, reads);
-            if clock.era_start() != reads.era_start {
-                reads.era_start = clock.era_start();
-                reads.watch.begin_era();
-            }
+            let begun = clock.eras_begun().wrapping_sub(reads.eras_begun);
+            reads.eras_begun = clock.eras_begun();
+            reads.watch.begin_eras(begun);
             let bar = bar.and_then(|bar| counter_at(&clock, bar, level));
             reads.watch.tick(bar);
         });
