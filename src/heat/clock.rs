@@ -57,6 +57,7 @@ pub struct Clock {
     /// Tick at which the last eras began, youngest first; the first `eras` of them count.
     starts: [u32; ERAS_MAX],
     eras: usize,
+    begun: u32,
     /// Length of an era as of late, as `log2` of ticks in 1/256.
     era_log2_256: i32,
     /// What the caller's time was at the first [`Clock::advance`], in ms.
@@ -82,6 +83,7 @@ impl Clock {
             turned: false,
             starts: [0; ERAS_MAX],
             eras: 0,
+            begun: 0,
             era_log2_256: log2_256(ERA_TICKS_MIN),
             zero_ms: None,
             elapsed_ms: 0,
@@ -172,9 +174,14 @@ impl Clock {
         self.era_log2_256 - log2_256(age.saturating_add(1))
     }
 
-    /// The tick at which the running era began.
+    /// How many eras have begun so far; wraps.
     #[must_use]
-    pub fn era_start(&self) -> u32 {
+    pub const fn eras_begun(&self) -> u32 {
+        self.begun
+    }
+
+    /// The tick at which the running era began.
+    fn era_start(&self) -> u32 {
         if self.eras == 0 {
             return 0;
         }
@@ -187,6 +194,7 @@ impl Clock {
             *youngest = self.now;
         }
         self.eras = (self.eras + 1).min(ERAS_MAX);
+        self.begun = self.begun.wrapping_add(1);
         self.requests = 0;
         self.turned = false;
     }

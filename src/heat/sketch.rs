@@ -10,7 +10,7 @@
 //! Rejected: rows in different lines (a cache miss each), and four bits a counter, which cannot
 //! tell apart the keys around the border of near memory.
 
-use super::clock::{Clock, TICK_MS};
+use super::clock::{Clock, ERAS_MAX, TICK_MS};
 use super::{counter, level, Level, Score, IDLE_PLAUSIBLE_256};
 use crate::ids::Bytes;
 
@@ -33,6 +33,9 @@ pub struct Sketch {
     /// The lines of a sketch of another size, as far as they are copied, and how many they will
     /// be; nothing where none is made. No halving runs meanwhile.
     growing: Option<(Vec<[u8; LINE]>, usize)>,
+    /// By how many eras it ages, and how many more are to be aged by once it is through.
+    eras: u32,
+    waiting: u32,
 }
 
 impl Default for Sketch {
@@ -41,6 +44,8 @@ impl Default for Sketch {
             lines: vec![[0; LINE]; LINES_MIN],
             halving: None,
             growing: None,
+            eras: 0,
+            waiting: 0,
         }
     }
 }
@@ -94,11 +99,11 @@ impl Sketch {
         line.map_or(0, |line| lower(line, one, other))
     }
 
-    /// A new era: all counters will be halved.
-    pub fn begin_era(&mut self) {
-        // An era that begins before the last halving is through waits for it to be through: a
-        // counter halved late is better than one halved by half.
-        self.halving.get_or_insert(0);
+    /// So many eras began: all counters will be halved as often.
+    pub fn begin_eras(&mut self, eras: u32) {
+        // Eras that begin before the last halving is through wait for it to be through: a counter
+        // halved late is better than one halved by half.
+        self.waiting = self.waiting.saturating_add(eras);
     }
 
     /// Goes on with the halving or the growing.
@@ -107,10 +112,15 @@ impl Sketch {
             self.grow();
             return;
         }
+        if self.halving.is_none() && self.waiting > 0 {
+            self.eras = std::mem::take(&mut self.waiting);
+            self.halving = Some(0);
+        }
         let Some(from) = self.halving else { return };
+        let eras = self.eras.min(ERAS_MAX as u32);
         let slice = self.lines.iter_mut().skip(from).take(SLICE_LINES);
         for counter in slice.flatten() {
-            *counter = counter::halved(*counter, 1);
+            *counter = counter::halved(*counter, eras);
         }
         let next = from + SLICE_LINES;
         self.halving = (next < self.lines.len()).then_some(next);
@@ -259,10 +269,13 @@ mod tests {
             });
         }
         let before: Vec<u8> = (0..1_000).map(|key| sketch.get(hash(key))).collect();
-        sketch.begin_era();
-        (0..10).for_each(|_| sketch.age());
+        sketch.begin_eras(1);
+        sketch.age();
+        // Three more begin while the first halving runs: none is lost, none is mixed with it.
+        sketch.begin_eras(3);
+        (0..20).for_each(|_| sketch.age());
         for (key, before) in before.into_iter().enumerate() {
-            assert_eq!(sketch.get(hash(key as u64)), counter::halved(before, 1));
+            assert_eq!(sketch.get(hash(key as u64)), counter::halved(before, 4));
         }
     }
 

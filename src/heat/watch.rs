@@ -160,9 +160,9 @@ impl Watch {
         self.sketch.age();
     }
 
-    /// A new era.
-    pub fn begin_era(&mut self) {
-        self.sketch.begin_era();
+    /// So many eras began.
+    pub fn begin_eras(&mut self, eras: u32) {
+        self.sketch.begin_eras(eras);
     }
 
     /// Makes room for about so many keys.

@@ -38,7 +38,7 @@
 //! write to other keys' lines at each access, for an order of which only the cold end is used.
 
 use super::candidates::Candidates;
-use super::density::Density;
+use super::density::{log2_of, Density};
 use super::desk::{Desk, Seen};
 use super::duty::Duty;
 use super::hysteresis::Hysteresis;
@@ -263,7 +263,7 @@ impl CompositeLru {
     /// Plans to bring a far key home, if there is room or a swap for it. Room that nobody else
     /// wants is for keys seen hot `stability_count` times.
     fn promote(&mut self, desk: &mut Desk<'_>, key: KeyRef, stability_count: u8) {
-        let full = desk.easy_room() == Bytes::ZERO && self.room(desk) == Bytes::ZERO;
+        let full = desk.easy_room() == Bytes::ZERO && self.is_full(desk);
         if desk.is_done() || (full && self.survey.victims.coldest().is_none()) {
             // To look at it would only cost.
             self.unmet += 1;
@@ -292,6 +292,13 @@ impl CompositeLru {
             let swapped = self.swap(desk, (key, info));
             self.unmet += usize::from(!swapped);
         }
+    }
+
+    /// Whether no middling key fits. Less room than that is always left over, and would otherwise
+    /// have every far key above the cut looked at for nothing.
+    fn is_full(&self, desk: &Desk<'_>) -> bool {
+        let room = self.room(desk);
+        room == Bytes::ZERO || log2_of(room) < self.survey.far_size_log2()
     }
 
     /// What a promotion may fill. Nothing while home is being drained: it would fill again what the
@@ -397,7 +404,7 @@ impl CompositeLru {
     fn set_bar(&mut self, desk: &Desk<'_>) {
         let hot = Level::clamped(desk.params.migrate_hotness_threshold);
         let scarce = self.draining || desk.easy_room() == Bytes::ZERO;
-        let full = self.room(desk) == Bytes::ZERO;
+        let full = self.is_full(desk);
         let margin = if full { self.margin() } else { 0 };
         self.bar = Some(match self.survey.cut().filter(|_| scarce) {
             Some(cut) => Bar {

@@ -33,7 +33,7 @@ const VICTIM_MEMORY: f32 = 64.0;
 /// Batches passed in one run at most while the hot set shifts.
 const SHIFT_BATCHES: usize = 8;
 /// A new far key counts one part in this many in the mean size.
-const SIZE_MEMORY: i32 = 64;
+const SIZE_MEMORY: f32 = 64.0;
 
 /// What the walk found.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub(super) struct Survey {
     census: Census,
     cut: Option<Density>,
     found: Vec<(Density, KeyRef)>,
-    far_size_log2: i32,
+    far_size_log2: Option<f32>,
     /// Keys passed for one victim, on average.
     keys_a_victim: f32,
     /// Bytes of the keys passed since the walk began anew.
@@ -122,7 +122,7 @@ impl Survey {
             census: Census::new(),
             cut: None,
             found: Vec::new(),
-            far_size_log2: 0,
+            far_size_log2: None,
             keys_a_victim: 1.0,
             walked: Bytes::ZERO,
             fixed: Bytes::ZERO,
@@ -151,8 +151,8 @@ impl Survey {
     }
 
     /// The size of a middling far key, as a logarithm in steps of a score.
-    pub(super) const fn far_size_log2(&self) -> i32 {
-        self.far_size_log2
+    pub(super) fn far_size_log2(&self) -> i32 {
+        self.far_size_log2.unwrap_or(0.0).round() as i32
     }
 
     /// The far keys found since the last call, hottest first.
@@ -232,7 +232,9 @@ impl Survey {
             }
             return;
         }
-        self.far_size_log2 += (log2_of(info.bytes) - self.far_size_log2) / SIZE_MEMORY;
+        let size = log2_of(info.bytes) as f32;
+        let mean = self.far_size_log2.get_or_insert(size);
+        *mean += (size - *mean) / SIZE_MEMORY;
         let fits = self.found.len() < FOUND_MAX;
         if fits && wanted.lets(info, density) && !cooling.contains(key) {
             self.found.push((density, key.clone()));

@@ -46,7 +46,7 @@ pub(super) struct Reads {
     pub(super) written: Names,
     /// Whether what is written is to be settled.
     pub(super) settles: bool,
-    era_start: u32,
+    eras_begun: u32,
     /// Whether commands are watched at all, and each of them.
     watches: bool,
     all: bool,
@@ -92,7 +92,7 @@ impl Reads {
             hot: Names::with_room(HOT_BYTES),
             written: Names::with_room(WRITTEN_BYTES),
             settles: false,
-            era_start: 0,
+            eras_begun: 0,
             watches: false,
             all: false,
             rounds: Rounds {
@@ -173,10 +173,9 @@ impl Native {
         self.reads.with(|reads| {
             reads.judge();
             self.digest(server, reads);
-            if clock.era_start() != reads.era_start {
-                reads.era_start = clock.era_start();
-                reads.watch.begin_era();
-            }
+            let begun = clock.eras_begun().wrapping_sub(reads.eras_begun);
+            reads.eras_begun = clock.eras_begun();
+            reads.watch.begin_eras(begun);
             let bar = bar.and_then(|bar| counter_at(&clock, bar, level));
             reads.watch.tick(bar);
         });
