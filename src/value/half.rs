@@ -48,6 +48,9 @@ fn content(value: &dyn Value) -> Tape {
 
 /// How a collection is filled and emptied.
 trait Fill: Value + Sized {
+    /// Bytes of slabs that hold a few blocks each: pages that shrank are of many size classes, and
+    /// each class keeps one slab that is partly used.
+    const PARTLY_USED: u64 = 0;
     fn add(&mut self, number: usize, len: usize);
     /// Takes out what does not stay of all that were added.
     fn halve(&mut self, len: usize);
@@ -67,6 +70,8 @@ impl Fill for NumaHash {
 }
 
 impl Fill for NumaSet {
+    const PARTLY_USED: u64 = 16 * (64 << 10);
+
     fn add(&mut self, number: usize, len: usize) {
         self.insert(&member(number, len), &[], &order()).unwrap();
     }
@@ -130,10 +135,11 @@ fn gives_half_back<V: Fill>(len: usize) {
         ours as f64 / theirs as f64,
         held as f64 / held_fresh as f64
     );
+    let last_slabs = if len < 100 { 0 } else { V::PARTLY_USED };
     if !cfg!(miri) {
         assert!(ours * 100 <= theirs * MOST_PERCENT, "{ours} of {theirs}");
         assert!(
-            held * 100 <= held_fresh * MOST_PERCENT,
+            held.saturating_sub(last_slabs) * 100 <= held_fresh * MOST_PERCENT,
             "{held} of {held_fresh}"
         );
     }
