@@ -127,7 +127,11 @@ fn find_inside(ctx: Ctx<'_>, server: &Server) -> bool {
     let make = |order: &[NodeId], heat| NumaString::new(server.pool, order, b"", heat);
     let made = || server.make_value(b"", 0, None, make).ok();
     let kind = server.types.of(<NumaString as NumaType>::KIND);
-    inside::find(ctx, kind, || made().map(NumaString::into_raw))
+    let raw = |value: NumaString| {
+        server.value_came(); // the type's own function frees it, which counts it as gone
+        value.into_raw()
+    };
+    inside::find(ctx, kind, || made().map(raw))
 }
 
 /// Switches the native plane on where it is wanted, and says what came of it.
