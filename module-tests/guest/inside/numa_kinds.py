@@ -89,7 +89,7 @@ def slot_1(box):
     check(server.number("slot1_moves") >= len(hot.keys()), server.info())
 
 
-@test("policy interleaved: new native keys of every encoding are settled where it says")
+@test("settling: new native keys of every encoding go where the policy interleaved says")
 def settled_by_policy(box):
     server = start(box, "manage", "numa-default-strategy", "interleaved")
     fill = kinds.Fill(server, kinds.NATIVE, each=4)

@@ -45,11 +45,12 @@ def offline(box):
     # With them the kernel takes a reserve anew when memory goes, ten times that of the guest.
     box.set(HUGE_PAGES, "never")
     server = box.start("numa-native-keys", "observe", before=["taskset", hex(1 << box.near.cpus[0])])
-    values, others = fill_up(box, server)
+    # First: what is moved far takes arenas and regions, for which a node that is full has no room.
     fill = kinds.Fill(server, kinds.NATIVE + kinds.NUMA)
     keys = fill.keys()
     server.client.all([("NUMAMIGRATE", "KEY", key, box.far.id) for key in keys])
     wait_for("slices to end", lambda: pairs(server.call("NUMA", "STATUS"))["values_under_way"] == 0)
+    values, others = fill_up(box, server)
     check(server.number(f"node{box.far.id}_lost_bytes") == 0, server.info())
     blocks = take_off(box, box.far.id)
 
