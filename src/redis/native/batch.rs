@@ -38,6 +38,10 @@ impl Native {
         room: &dyn Fn(NodeId, Bytes) -> bool,
     ) {
         self.drop_waiting();
+        if moves.is_empty() {
+            return;
+        }
+        self.note_freed_in_place();
         // One alone is as well made when it is due.
         if moves.len() < 2 {
             return;
@@ -84,7 +88,10 @@ impl Native {
                 }));
             }
         };
-        copy(self.birth);
+        if targets.iter().any(|(target, _)| target.to == self.birth) {
+            self.flush_freed();
+            copy(self.birth);
+        }
         for arena in &self.arenas {
             if targets.iter().any(|(target, _)| target.to == arena.node) {
                 self.jemalloc.within(arena.index(), || copy(arena.node));
