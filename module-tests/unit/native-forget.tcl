@@ -45,6 +45,19 @@ start_numa_server $native {} {
         }
     }
 
+    # The server's statistics of the arenas are a tenth of a second old, at an age of its own choice.
+    test {after FLUSHDB at any moment after a move, new values lie near} {
+        for {set round 0} {$round < 40} {incr round} {
+            r flushall
+            for {set i 0} {$i < 100} {incr i} {r set far$i [string repeat f 90]}
+            native_send_far 100 far
+            after [expr {$round * 3}]
+            r flushdb
+            for {set i 0} {$i < 100} {incr i} {r set new$i [string repeat n 90]}
+            assert_equal 0 [native_far 100 new]
+        }
+    }
+
     test {after eviction of far keys, new values lie near} {
         r flushall
         for {set i 0} {$i < 2000} {incr i} {r set far$i [string repeat f 900]}

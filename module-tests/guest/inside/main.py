@@ -25,6 +25,7 @@ import linecache  # noqa: F401
 import tokenize  # noqa: F401
 
 import box
+import nodes
 import numa_machine  # noqa: F401
 import numa_policies  # noqa: F401
 import numa_moves  # noqa: F401
@@ -58,7 +59,15 @@ def attempt(work, place):
     finally:
         signal.alarm(0)
     logs = [f"log of server {i}:\n{s.last_words()}" for i, s in enumerate(place.servers)]
-    return "failed", "\n".join([words, *logs])
+    return "failed", "\n".join([words, *memory(place), *logs])
+
+
+def memory(place):
+    """How much each node has, and what holds it: a value that lies elsewhere may have found no room."""
+    names = ("MemFree", "FilePages", "AnonPages", "SUnreclaim")
+    for node in place.all:
+        has = nodes.meminfo(node.id)
+        yield f"node {node.id}: " + ", ".join(f"{name} {has.get(name, 0) >> 20} MiB" for name in names)
 
 
 def run(work, guest, seed):

@@ -130,7 +130,8 @@ impl NodeArena {
         self.index
     }
 
-    /// Notes that so many bytes came to the arena, or left it where less than zero.
+    /// Notes that so many bytes came to the arena, or left it where less than zero. [`Self::in_use`]
+    /// was called before, in the same callback: what it has not seen changed by now is older.
     pub(super) fn note(&self, bytes: i64) {
         self.since.fetch_add(bytes, Ordering::Relaxed);
     }

@@ -37,11 +37,10 @@ impl Native {
         time_us: u64,
         room: &dyn Fn(NodeId, Bytes) -> bool,
     ) {
-        self.drop_waiting();
         if moves.is_empty() {
-            return;
+            return self.drop_waiting();
         }
-        self.note_freed_in_place();
+        self.begin_moves();
         // One alone is as well made when it is due.
         if moves.len() < 2 {
             return;
@@ -113,6 +112,20 @@ impl Native {
             Some((waited.copy, waited.took))
         });
         taken.flatten()
+    }
+
+    /// Moves begin, in a callback of their own.
+    pub(super) fn begin_moves(&self) {
+        // What the last moves, or a panic, have left behind is of another callback.
+        self.drop_waiting();
+        // Within one callback the server refreshes no statistics: what the arenas note from here on
+        // comes after what is read here.
+        for arena in &self.arenas {
+            self.allocated(arena);
+        }
+        // Commands that ran since the last sweep may have freed far blocks in place, of which no
+        // event told. The first near copy flushes the cache, if there is one.
+        self.note_freed_far();
     }
 
     /// Drops the copies that were not used, and freed far blocks with them.

@@ -58,9 +58,7 @@ impl Native {
         to: NodeId,
         room: &dyn Fn(NodeId, Bytes) -> bool,
     ) -> Option<Outcome> {
-        // What a panic has left behind is of another callback.
-        self.drop_waiting();
-        self.note_freed_in_place();
+        self.begin_moves();
         let outcome = self.relocate(ctx, key, to, room);
         self.flush_freed();
         outcome
@@ -125,12 +123,6 @@ impl Native {
     /// A far block was freed: the thread's cache may hold it.
     pub(super) fn note_freed_far(&self) {
         self.freed_far.store(true, Ordering::Relaxed);
-    }
-
-    /// Moves begin: commands that ran since the last sweep may have freed far blocks in place, of
-    /// which no event told. The first near copy flushes the cache, if there is one.
-    pub(super) fn note_freed_in_place(&self) {
-        self.note_freed_far();
     }
 
     /// Has freed far blocks leave the thread's cache.
