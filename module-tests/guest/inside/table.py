@@ -12,8 +12,10 @@ and far alone (a cpuset bars the third), the same keys, the same requests.
 
 Time here is the guest's own work: a nanosecond for each instruction of any CPU, and none passes
 while the emulator is slow (see qemu.py). So every setting of time, of the kernel and of the module
-alike, is the default one, and a move costs what it costs beside a request. Requests come at RATE, and
-where no work is to be done, time jumps.
+alike, is the default one, and a move costs what it costs beside a request. To warm up, requests come
+at RATE, so that the kernel and the module have time for their work, and where no work is to be done
+time jumps. The last windows, of which the last one counts, are as fast as client and server can be:
+what anybody does beside the requests then shows at the share that a busy server gives it.
 
 The emulator counts an instruction for the CPU that met it first. So no code is shared between the
 server's CPU and another one's: the server has copies of its libraries, and begins on its CPU.
@@ -22,6 +24,7 @@ server's CPU and another one's: the server has copies of its libraries, and begi
 import ctypes
 import itertools
 import json
+import math
 import mmap
 import os
 import pathlib
@@ -47,7 +50,7 @@ import wire
 
 SIZES = [64, 96, 160, 256, 448, 768, 1024]
 DEPTH = 50  # requests in flight
-WARM = 3  # windows of a row that does not move
+FAST = 3  # windows at full speed, and all of a row that does not move
 SET_MEMPOLICY = 238  # the system call's number on amd64
 # Nodes by their number, whatever cpuset the server is in.
 STATIC = 1 << 15
@@ -56,7 +59,7 @@ WEIGHTS = pathlib.Path("/sys/kernel/mm/mempolicy/weighted_interleave")
 BALANCING = "/proc/sys/kernel/numa_balancing"
 DEMOTION = "/sys/kernel/mm/numa/demotion_enabled"
 SERVER_CPU, CLIENT_CPUS = 1, (2, 3)
-RATE = 10_000  # requests in a second
+RATE = 10_000  # requests in a second of the warm-up
 SCANS = pathlib.Path("/sys/kernel/debug/sched/numa_balancing")
 LIBRARIES = pathlib.Path("/lib/all")
 
@@ -112,12 +115,12 @@ class Load:
         self.encoded = {value: wire.encode(self.get, value.key) for value in self.values}
         self.answers = {v: len(b"$%d\r\n" % len(v.data)) + len(v.data) + 2 for v in self.values}
 
-    def window(self, server):
-        """One window's requests; the replies are counted by their bytes."""
+    def window(self, server, rate):
+        """One window's requests, at most `rate` a second; the replies are counted by their bytes."""
         left, due = self.requests, time.monotonic()
         while left > 0:
             some = self.dice.choices(self.ranked, cum_weights=self.sums, k=min(left, DEPTH))
-            due += len(some) / RATE
+            due += len(some) / rate
             time.sleep(max(0, due - time.monotonic()))
             server.client.socket.sendall(b"".join(self.encoded[value] for value in some))
             wanted = sum(self.answers[value] for value in some)
@@ -373,12 +376,12 @@ def run(box_, row, settings, mark):
     server = start(box_, row, budget)
     load.fill(server)
     row.after(box_, server, load, budget)
-    windows = settings["windows"] if row.tiered else WARM
+    windows = settings["windows"] if row.tiered else FAST
     mark(0)
     say(near_free=nodes.read_node(box_.near.id).free())
     for number in range(1, windows + 1):
         begun, before = time.monotonic(), moves(server, row)
-        load.window(server)
+        load.window(server, RATE if number <= windows - FAST else math.inf)
         # Odd at the end: the last window is the one whose pages are wanted.
         mark(1 if number == windows else 2)
         after = moves(server, row)
@@ -387,6 +390,7 @@ def run(box_, row, settings, mark):
     say(maps=list(maps_of(server)))
     process = nodes.used_by(server.pid)
     if row.module:
+        say(info={k[5:]: v for k, v in server.info().items()})
         server.call("NUMACONFIG", "SET", "enabled", "no")
     spans = load.spans(server)
     near = sum(n.get(box_.near.id, 0) for n in judge.bytes_by_node(server.pid, spans))
