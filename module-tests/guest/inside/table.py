@@ -218,33 +218,52 @@ class Damon(Row):
         box_.undo.append(damon.migrate(near=box_.near.id, far=box_.far.id))
 
 
+# The module stays below a node's limit by its watermarks; what is compared here is the limit.
+TO_THE_BRIM = ("numa-watermark-high", 99, "numa-watermark-low", 98)
+
+
 class NumaTypes(Row):
     tiered, module, get, put = True, True, "NUMA.GET", "NUMA.SET"
 
     def arguments(self, near, budget):
-        return ["numa-node-limit", near, budget]
+        return ["numa-node-limit", near, budget, *TO_THE_BRIM]
+
+    def after(self, box_, server, load, budget):
+        """The limit counts what the values take in the pool."""
+        info = server.info()
+        taken = sum(int(info[f"numa_node{node.id}_used_bytes"]) for node in (box_.near, box_.far))
+        set_limit(box_, server, taken * budget // load.value_bytes)
 
 
 class NativeKeys(Row):
     """The server's own index shares the near node with its values, so the limit holds both."""
 
-    # The drain stops below the limit by the watermarks, and what it leaves is mostly index.
-
     tiered, module = True, True
 
     def arguments(self, near, budget):
-        return ["numa-native-keys", "manage", "numa-watermark-high", 99, "numa-watermark-low", 98]
+        return ["numa-native-keys", "manage", *TO_THE_BRIM]
 
     def after(self, box_, server, load, budget):
         box.check(server.info()["numa_native_plane"] == "on", "the native plane is off")
         used = int(server.info("memory")["used_memory"])
-        limit = used - load.value_bytes + budget
-        server.call("NUMACONFIG", "SET", "node-limit", str(box_.near.id), str(limit))
+        taken = sum(jemalloc_bytes(len(value.data)) for value in load.values)
+        set_limit(box_, server, used - taken + taken * budget // load.value_bytes)
+
+
+def set_limit(box_, server, limit):
+    server.call("NUMACONFIG", "SET", "node-limit", str(box_.near.id), str(limit))
+
+
+def jemalloc_bytes(length):
+    """What a string's buffer takes: header, bytes, a zero, in one of four sizes an octave."""
+    size = length + 1 + (3 if length < 256 else 5)
+    step = 1 << ((size - 1).bit_length() - 3)
+    return -(-size // step) * step
 
 
 class Best(Row):
     """No strategy: the values that are asked for most by the byte are put near by hand, within the
-    same budget. What no strategy can beat but by luck."""
+    same budget, by one who knows the load."""
 
     module = True
 
