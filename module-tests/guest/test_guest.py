@@ -88,6 +88,14 @@ class Misses(unittest.TestCase):
         self.assertEqual(misses.by_mapping(row), {"anonymous": 20, "other": 1})
         self.assertEqual(row.moves, [(3, 10)])
 
+    def test_the_index_is_what_misses_on_pages_without_values(self):
+        facts = {"value_pages": [[0x7F01, 0x7F03], [0x8000, 0x8001]]}
+        _, pages = misses.read_counts(self.COUNTS, 10)
+        row = misses.Outcome("row", [], pages, facts, [], 10)
+        self.assertEqual(misses.of_index(row), (16, 16))
+        facts["value_pages"] = [[0x7F00, 0x7F01]]
+        self.assertEqual(misses.of_index(row), (6, 1))
+
     @unittest.skipUnless(shutil.which("cc"), "no C compiler here")
     def test_the_plugin_counts_accesses_of_known_outcome(self):
         with tempfile.TemporaryDirectory() as folder:
