@@ -27,6 +27,7 @@ start_numa_server [numa_args {numa-transparent-types all}] {overrides {save {}}}
         assert_equal {} [lindex [r scan 0 match x* type set count 1000] 1]
         assert_error {ERR invalid cursor} {r scan x type set}
         assert_error {ERR syntax error} {r scan 0 type}
+        assert_equal [r scan 0 match h count 1000] [r numa.scan 0 match h count 1000]
         assert_equal 7 [llength [lindex [r scan 0 count 1000] 1]]
     }
 
