@@ -13,6 +13,7 @@
 
 use super::args::is;
 use super::{Call, Done, Fail};
+use crate::migrate::Kind;
 use crate::redis::convert;
 use crate::redis::numa_key::AnyKey;
 use crate::redis::raw::{c_text, KeyKind, LogLevel, Mode, Name};
@@ -134,10 +135,12 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// Turns a NUMA key into a native one for a stock command that knows no other, and says so.
-    pub(super) fn make_native(&self, name: Name<'_>, command: &str) {
+    /// Turns a NUMA key of one of those kinds into a native one for a stock command that knows no
+    /// other, and says so.
+    pub(super) fn make_native(&self, name: Name<'_>, kinds: &[Kind], command: &str) {
         let key = AnyKey::open(self.server, self.ctx, name, Mode::Quiet);
-        if key.numa_kind().is_none() || (self.ctx.flags().read_only() && !self.is_by_master()) {
+        let meant = key.numa_kind().is_some_and(|kind| kinds.contains(&kind));
+        if !meant || (self.ctx.flags().read_only() && !self.is_by_master()) {
             return;
         }
         convert::to_native(self.ctx, &key);

@@ -90,15 +90,16 @@ pub(crate) fn announce(ctx: Ctx<'_>, server: &Server) {
             server.charge_way,
         ),
     );
-    for node in &machine.topology().nodes {
+    let nodes = &machine.topology().nodes;
+    let home_at = nodes.iter().position(|node| node.id == home);
+    for node in nodes {
         let limit = match config.node_limit(node.id) {
             Bytes::MAX => "no limit".to_owned(),
             limit => format!("limit {limit}"),
         };
         let cpus = if node.is_cpuless() { "no CPU" } else { "CPUs" };
-        let latency = node
-            .best_latency_ns()
-            .map_or(String::new(), |ns| format!(", {ns} ns"));
+        let seen = home_at.and_then(|at| node.latency_ns.get(at).copied().flatten());
+        let latency = seen.map_or(String::new(), |ns| format!(", {ns} ns from home"));
         let line = format!(
             "node {}: tier {}, {cpus}{latency}, {} bytes, {limit}",
             node.id, node.tier, node.capacity

@@ -152,19 +152,22 @@ pub(crate) fn refusal(ctx: Ctx<'_>, config: &Config) -> Option<String> {
     if config.transparent_types.bits() == 0 || config.transparent_acl_accepted {
         return None;
     }
-    let user = restricted_user(ctx)?;
+    let Some(rules) = ctx.acl_rules() else {
+        return Some(
+            "transparent_types needs to know the ACL rules, and the server does not tell them (is \
+             ACL renamed?): look to them, then set transparent_acl_accepted yes"
+                .to_owned(),
+        );
+    };
+    let user = restricted_user(rules)?;
     Some(format!(
         "transparent_types would let ACL user '{user}' run commands that its rules name otherwise: \
          write the rules for NUMA.* too, then set transparent_acl_accepted yes"
     ))
 }
 
-/// The first ACL user that may not run every command. A server that does not say is taken for one
-/// that has such a user.
-fn restricted_user(ctx: Ctx<'_>) -> Option<String> {
-    let Some(rules) = ctx.acl_rules() else {
-        return Some("?".to_owned());
-    };
+/// The first ACL user that may not run every command.
+fn restricted_user(rules: Vec<String>) -> Option<String> {
     rules.into_iter().find_map(|rule| {
         let mut words = rule.split_ascii_whitespace();
         let name = words.nth(1).unwrap_or("?").to_owned();

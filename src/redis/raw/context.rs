@@ -257,6 +257,11 @@ pub(crate) fn log_anywhere(level: LogLevel, text: &str) {
     log_through(std::ptr::null_mut(), level, text);
 }
 
+/// What the server is doing now, where no context is at hand.
+pub(crate) fn flags_anywhere() -> ContextFlags {
+    ContextFlags(api!(RedisModule_GetContextFlags(std::ptr::null_mut())).unwrap_or(0))
+}
+
 fn log_through(ctx: *mut raw::RedisModuleCtx, level: LogLevel, text: &str) {
     let line = c_text(text);
     api!(RedisModule_Log(

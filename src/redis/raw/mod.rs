@@ -27,7 +27,7 @@ mod text;
 mod verbatim;
 
 pub(crate) use args::{Args, Name};
-pub(crate) use context::{log_anywhere, Ctx, LogLevel};
+pub(crate) use context::{flags_anywhere, log_anywhere, Ctx, LogLevel};
 pub(crate) use filter::{FilterWords, Mark, Registered};
 pub(crate) use io::{Delivered, Digest, Io};
 pub(crate) use key::{Key, KeyKind, Mode};
