@@ -80,6 +80,7 @@ use crate::redis::raw::{Args, Ctx, Mode, Name};
 use crate::redis::server::{server, Server};
 use crate::redis::transparent;
 pub(crate) use fail::Fail;
+use std::ffi::CStr;
 
 /// One call of a command.
 pub(crate) struct Call<'c> {
@@ -106,13 +107,13 @@ impl<'c> Call<'c> {
     }
 
     /// Opens a key for the commands of type `V`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn open<V: NumaType>(&self, name: Name<'c>, mode: Mode) -> TypedKey<'c, V> {
         TypedKey::open(self.server, self.ctx, name, mode)
     }
 
     /// Opens the key at word `index` for a command that works on a `V` or on nothing.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn own_key<V: NumaType>(
         &self,
         index: usize,
@@ -166,7 +167,9 @@ impl<'c> Call<'c> {
 /// What a handler answers.
 pub(crate) type Done = Result<(), Fail>;
 
-/// Runs a handler and turns what went wrong into a reply.
+/// Runs a handler and turns what went wrong into a reply. All of it becomes a part of each row's
+/// entry: short commands cost hardly more than the calls would.
+#[inline(always)]
 fn serve<C: Command>(
     ctx: Ctx<'_>,
     args: Args<'_>,
@@ -188,15 +191,21 @@ fn serve<C: Command>(
     } else {
         run_where_it_belongs::<C>(&call, run)
     };
-    // Who asks for key positions has no client, and the server would reply to it unchecked.
     if let Err(fail) = done {
-        if !ctx.wants_key_positions() {
-            fail.reply(ctx, C::NAME, plain);
-        }
+        answer_failure(&call, &fail, C::NAME);
+    }
+}
+
+#[cold]
+fn answer_failure(call: &Call<'_>, fail: &Fail, name: &CStr) {
+    // Who asks for key positions has no client, and the server would reply to it unchecked.
+    if !call.ctx.wants_key_positions() {
+        fail.reply(call.ctx, name, call.plain);
     }
 }
 
 /// Runs a handler, or the stock command where the client wrote its name and the keys are native.
+#[inline(always)]
 fn run_where_it_belongs<C: Command>(call: &Call<'_>, run: fn(&Call<'_>) -> Done) -> Done {
     if call.plain
         && !call.ctx.wants_key_positions()
@@ -210,13 +219,20 @@ fn run_where_it_belongs<C: Command>(call: &Call<'_>, run: fn(&Call<'_>) -> Done)
 /// Runs a handler. What a master sends is never refused for a limit of this machine: a refusal
 /// would make the replica another dataset without a word. A command that failed for memory has
 /// changed nothing, so it can run once more.
+#[inline(always)]
 fn run_beyond_limits(call: &Call<'_>, run: fn(&Call<'_>) -> Done) -> Done {
     match run(call) {
-        Err(Fail::OutOfMemory) if call.ctx.flags().by_master() => {
-            call.server.beyond_limits(|| run(call))
-        }
+        Err(Fail::OutOfMemory) => run_again(call, run),
         done => done,
     }
+}
+
+#[cold]
+fn run_again(call: &Call<'_>, run: fn(&Call<'_>) -> Done) -> Done {
+    if call.ctx.flags().by_master() {
+        return call.server.beyond_limits(|| run(call));
+    }
+    Err(Fail::OutOfMemory)
 }
 
 /// How the server writes that a command has `least` to `most` words.

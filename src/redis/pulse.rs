@@ -76,8 +76,15 @@ impl Pulse {
             .set_decay_threshold_sec(config.composite.decay_threshold_sec);
     }
 
-    /// Notes one access to `value`; its heat after it, which the caller writes into the value.
-    pub(crate) fn access<V: Value>(&mut self, ctx: Ctx<'_>, name: Name<'_>, value: &V) -> Heat {
+    /// Notes one access to `value`; its heat after it, which the caller writes into the value, or
+    /// nothing where it is to stay as it is.
+    #[inline]
+    pub(crate) fn access<V: Value>(
+        &mut self,
+        ctx: Ctx<'_>,
+        name: Name<'_>,
+        value: &V,
+    ) -> Option<Heat> {
         let was = value.heat();
         let mut heat = was;
         heat.touch(&self.clock, self.dice.roll());
@@ -87,14 +94,10 @@ impl Pulse {
         } else {
             self.far += 1;
             if self.noticing && self.over_bar(&was, &heat) {
-                self.notice(ctx, name.bytes());
+                self.notice(ctx, name);
             }
         }
-        if self.shared {
-            was
-        } else {
-            heat
-        }
+        (!self.shared).then_some(heat)
     }
 
     /// By score the value is judged as it was before: at the moment of an access every value looks
@@ -115,7 +118,8 @@ impl Pulse {
     }
 
     #[cold]
-    fn notice(&mut self, ctx: Ctx<'_>, name: &[u8]) {
+    fn notice(&mut self, ctx: Ctx<'_>, name: Name<'_>) {
+        let name = name.bytes();
         if name.len() > NAME_BYTES_MAX {
             return;
         }

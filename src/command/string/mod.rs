@@ -48,15 +48,18 @@ commands! {
 
 impl<'c> Call<'c> {
     /// Opens the key at word `index`.
+    #[inline(always)]
     fn string_key(&self, index: usize, mode: Mode) -> Result<StringKey<'c>, Fail> {
         Ok(self.open_string(self.name(index)?, mode))
     }
 
+    #[inline(always)]
     fn open_string(&self, name: Name<'c>, mode: Mode) -> StringKey<'c> {
         self.open(name, mode)
     }
 
     /// Opens the key at word 1 for a command that works on a string or on nothing.
+    #[inline(always)]
     fn own_string(&self, mode: Mode) -> Result<StringKey<'c>, Fail> {
         self.own_key(1, mode)
     }

@@ -13,10 +13,11 @@
 //! server's version as the only sign, which forks keep and change.
 
 use super::arity::CommandTable;
-use super::{api, Ctx, Mode, Name};
+use super::{api, sds, Ctx, Mode, Name};
 use crate::redis::charge::symbol;
 use once_cell::sync::OnceCell;
 use redis_module::raw;
+use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::os::raw::{c_char, c_int, c_void};
 use std::ptr::NonNull;
@@ -88,6 +89,8 @@ struct ModuleValue {
 type Lookup = unsafe extern "C" fn(*mut Database, *mut c_void, c_int) -> *mut RawObject;
 type Expiry = unsafe extern "C" fn(*mut Database, *mut c_void) -> i64;
 type Write = unsafe extern "C" fn(*mut Client, *const c_char, usize);
+type Signal = unsafe extern "C" fn(*mut Client, *mut Database, *mut c_void);
+type Notify = unsafe extern "C" fn(c_int, *const c_char, *mut c_void, c_int);
 type Make = unsafe extern "C" fn(*mut raw::RedisModuleType, *mut c_void) -> *mut RawObject;
 type Release = unsafe extern "C" fn(*mut RawObject);
 
@@ -98,6 +101,8 @@ pub(super) struct Inside {
     write: Lookup,
     expiry: Expiry,
     reply: Write,
+    signal: Signal,
+    notify: Notify,
 }
 
 static INSIDE: OnceCell<Inside> = OnceCell::new();
@@ -122,7 +127,8 @@ pub(crate) fn find(
     let right = is_6_2(ctx)
         && checks_clients(ctx)
         && checks_keys(ctx)
-        && checks_objects(kind, make) == Some(true);
+        && checks_objects(kind, make) == Some(true)
+        && sds::recognise();
     let found = right.then(Inside::symbols).flatten();
     // A second load in one process does not happen; it would find the same.
     found.is_some_and(|found| INSIDE.set(found).is_ok())
@@ -226,6 +232,8 @@ impl Inside {
             write: function!(c"lookupKeyWriteWithFlags", Lookup),
             expiry: function!(c"getExpire", Expiry),
             reply: function!(c"addReplyProto", Write),
+            signal: function!(c"signalModifiedKey", Signal),
+            notify: function!(c"notifyKeyspaceEvent", Notify),
         })
     }
 }
@@ -296,6 +304,24 @@ impl<'c> Known<'c> {
         unsafe { (*db).id }
     }
 
+    /// Tells watchers and client-side caches that the key changed.
+    #[inline]
+    pub(super) fn signal(self, key: Name<'_>) {
+        let client = self.client.as_ptr();
+        // SAFETY: as in `resp`.
+        let db = unsafe { (*client).db };
+        // SAFETY: the client, its database, and a string of the server's.
+        unsafe { (self.inside.signal)(client, db, key.as_ptr().cast()) };
+    }
+
+    /// Gives a keyspace event of that class.
+    #[inline]
+    pub(super) fn notify(self, class: u32, word: &CStr, key: Name<'_>) {
+        let (word, key) = (word.as_ptr(), key.as_ptr().cast());
+        // SAFETY: the server reads the word and keeps nothing; the key is a string of its own.
+        unsafe { (self.inside.notify)(class as c_int, word, key, self.db_index()) };
+    }
+
     /// Adds bytes of the protocol to what the client is sent.
     #[inline]
     pub(super) fn send(self, bytes: &[u8]) {
@@ -305,7 +331,7 @@ impl<'c> Known<'c> {
 
     /// What lies at a key of the selected database: as opening it in that mode finds it, with the
     /// hit, the use and the expiry that belong to it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find<'k>(self, name: Name<'k>, mode: Mode) -> Found<'k> {
         let (lookup, flags) = match mode {
             Mode::Read => (self.inside.read, 0),

@@ -22,6 +22,7 @@ mod reply;
 mod report;
 mod resp;
 mod scan;
+mod sds;
 mod setup;
 mod text;
 mod verbatim;

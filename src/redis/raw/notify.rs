@@ -131,6 +131,7 @@ impl ZsetEvent {
 }
 
 impl Event {
+    #[inline]
     fn parts(self) -> (u32, &'static CStr) {
         let string = raw::REDISMODULE_NOTIFY_STRING as u32;
         let generic = raw::REDISMODULE_NOTIFY_GENERIC as u32;
@@ -154,8 +155,12 @@ impl Event {
 
 impl Ctx<'_> {
     /// Gives a keyspace event.
+    #[inline]
     pub(crate) fn notify(self, event: Event, key: Name<'_>) {
         let (class, word) = event.parts();
+        if let Some(known) = self.known() {
+            return known.notify(class, word, key);
+        }
         let (ctx, key) = (self.as_ptr(), key.as_ptr());
         api!(RedisModule_NotifyKeyspaceEvent(
             ctx,

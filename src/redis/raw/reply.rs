@@ -11,6 +11,10 @@ use std::os::raw::c_int;
 
 /// The longest bulk that is copied to be sent in one piece, in bytes.
 const SHORT_MAX: usize = 96;
+/// A shorter one, which most are, makes do with a buffer that is sooner made.
+const TINY_MAX: usize = 25;
+/// The head of a bulk of less than 100 bytes.
+const SHORT_HEAD: usize = 5;
 /// A mark, an integer and an end of line.
 const HEAD_MAX: usize = 24;
 /// Bytes that are gathered at most.
@@ -77,18 +81,47 @@ fn send_head(known: Known<'_>, mark: u8, number: i64) {
     head.send(known);
 }
 
+/// The head of a bulk of less than 100 bytes, and where it begins: two digits need no loop.
+#[inline]
+fn short_head(len: usize) -> ([u8; 5], usize) {
+    let (tens, ones) = ((len / 10) as u8, (len % 10) as u8);
+    let (mark, start) = if len < 10 {
+        (b'$', 1)
+    } else {
+        (b'0' + tens, 0)
+    };
+    ([b'$', mark, b'0' + ones, b'\r', b'\n'], start)
+}
+
+#[inline]
 fn send_bulk(known: Known<'_>, bytes: &[u8]) {
-    if bytes.len() > SHORT_MAX {
-        send_head(known, b'$', length(bytes.len()));
-        known.send(bytes);
-        known.send(b"\r\n");
-        return;
+    if bytes.len() <= TINY_MAX {
+        return send_copied::<{ SHORT_HEAD + TINY_MAX + 2 }>(known, bytes);
     }
-    let mut whole = Buffer::<{ HEAD_MAX + SHORT_MAX + 2 }>::new();
-    whole.put_head(b'$', length(bytes.len()));
-    whole.put(bytes);
-    whole.put(b"\r\n");
-    whole.send(known);
+    if bytes.len() <= SHORT_MAX {
+        return send_copied::<{ SHORT_HEAD + SHORT_MAX + 2 }>(known, bytes);
+    }
+    send_head(known, b'$', length(bytes.len()));
+    known.send(bytes);
+    known.send(b"\r\n");
+}
+
+/// Sends a bulk that has room in so many bytes, in one piece.
+#[inline]
+fn send_copied<const SIZE: usize>(known: Known<'_>, bytes: &[u8]) {
+    let (head, start) = short_head(bytes.len());
+    let end = SHORT_HEAD + bytes.len();
+    let mut whole = [0; SIZE];
+    if let Some(place) = whole.first_chunk_mut() {
+        *place = head;
+    }
+    if let Some(place) = whole.get_mut(SHORT_HEAD..end) {
+        place.copy_from_slice(bytes);
+    }
+    if let Some(place) = whole.get_mut(end..end + 2) {
+        place.copy_from_slice(b"\r\n");
+    }
+    known.send(whole.get(start..end + 2).unwrap_or(&[]));
 }
 
 /// A score that is written as an integer is: all but -0 and those with an exponent.

@@ -71,6 +71,7 @@ unsafe impl Send for Search {}
 
 impl Ctx<'_> {
     /// Sends the command as it came, which are these words, to replicas and the AOF.
+    #[inline]
     pub(crate) fn replicate_verbatim(self, args: Args<'_>) {
         let client = self.known().filter(|known| known.is_connected());
         match (DIRECT.get(), client) {
