@@ -14,9 +14,10 @@ mod span;
 mod wait;
 
 /// The table of a family: a row a command, with name, flags, keys (first, last, step), words
-/// (least, most) and handler. It makes `register`, which registers the rows.
+/// (least, most) and handler, and a second handler where a call can be served without a context.
+/// It makes `register`, which registers the rows.
 macro_rules! commands {
-    ($($name:literal, $flags:literal, $keys:expr, $words:expr, $run:path;)*) => {
+    ($($name:literal, $flags:literal, $keys:expr, $words:expr, $run:path $(, $quick:path)?;)*) => {
         /// The names of the family.
         pub(in crate::command) const NAMES: &[&std::ffi::CStr] = &[$($name),*];
 
@@ -25,9 +26,11 @@ macro_rules! commands {
             ctx: crate::redis::raw::Ctx<'_>,
         ) -> Result<(), &'static str> {
             use crate::command::{arity, serve};
-            use crate::redis::{callbacks::Command, raw::{Args, Ctx}};
+            use crate::redis::{callbacks::Command, raw::{Args, Ctx, Seen}};
             $({
                 struct Row;
+
+                static SEEN: Seen = Seen::new();
 
                 impl Command for Row {
                     const NAME: &'static std::ffi::CStr = $name;
@@ -35,11 +38,23 @@ macro_rules! commands {
                     const KEYS: (i32, i32, i32) = $keys;
                     const ARITY: i32 = arity($words);
 
+                    fn seen() -> &'static Seen {
+                        &SEEN
+                    }
+
                     fn serve(ctx: Ctx<'_>, args: Args<'_>) {
                         serve::<Self>(ctx, args, $words, $run);
                     }
                 }
                 ctx.create_command::<Row>().map_err(|name| name.to_str().unwrap_or("?"))?;
+                $(
+                    impl crate::redis::raw::Quick for Row {
+                        fn serve_quickly(known: crate::redis::raw::Known<'_>, args: Args<'_>) -> bool {
+                            crate::command::serve_quickly::<Self>(known, args, $quick)
+                        }
+                    }
+                    crate::redis::raw::lead_later::<Row>();
+                )?
             })*
             Ok(())
         }
@@ -76,7 +91,8 @@ use crate::pool::OutOfMemory;
 use crate::redis::callbacks::Command;
 use crate::redis::numa_key::{Holds, TypedKey};
 use crate::redis::numa_type::NumaType;
-use crate::redis::raw::{Args, Ctx, Mode, Name};
+use crate::redis::quick::QuickCall;
+use crate::redis::raw::{Args, Ctx, Known, Mode, Name};
 use crate::redis::server::{server, Server};
 use crate::redis::transparent;
 pub(crate) use fail::Fail;
@@ -179,7 +195,7 @@ fn serve<C: Command>(
     let Some(server) = server() else {
         return ctx.reply_error("ERR redis-numa is not loaded to the end");
     };
-    let plain = transparent::wrote(args, C::NAME);
+    let plain = transparent::wrote::<C>(args);
     let call = Call {
         ctx,
         args,
@@ -194,6 +210,17 @@ fn serve<C: Command>(
     if let Err(fail) = done {
         answer_failure(&call, &fail, C::NAME);
     }
+}
+
+/// Runs the handler of a call without a context; false where the call is none for it.
+#[inline(always)]
+fn serve_quickly<C: Command>(
+    known: Known<'_>,
+    args: Args<'_>,
+    run: fn(&QuickCall<'_>, bool) -> bool,
+) -> bool {
+    let call = QuickCall::new(known, args);
+    call.is_some_and(|call| run(&call, transparent::wrote::<C>(args)))
 }
 
 #[cold]

@@ -280,7 +280,9 @@ impl<'c, V: NumaType> TypedKey<'c, V> {
         let AnyKey {
             server, ctx, name, ..
         } = &self.any;
-        let heat = server.pulse.with(|pulse| pulse.access(*ctx, *name, value));
+        let heat = server
+            .pulse
+            .with(|pulse| pulse.access(|| ctx.selected_db(), *name, value));
         heat.flatten()
     }
 

@@ -11,7 +11,7 @@
 //!
 //! Invariant: the filter runs <=> a type is switched on and that is allowed.
 
-use super::callbacks::rename_filter;
+use super::callbacks::{rename_filter, Command};
 use super::main_cell::MainCell;
 use super::raw::{Args, Ctx, FilterWords, LogLevel, Mark, Registered};
 use super::server::Server;
@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::migrate::Kind;
 use once_cell::sync::OnceCell;
 use std::ffi::CStr;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 /// The commands of a family, by their NUMA names; those of no type go with any.
 pub(crate) type Family = (Option<Kind>, &'static [&'static CStr]);
@@ -39,6 +39,10 @@ struct Entry {
 static TABLE: OnceCell<Vec<Entry>> = OnceCell::new();
 /// The types that are switched on, a bit each.
 static ACTIVE: AtomicU8 = AtomicU8::new(0);
+
+/// Whether this server is a replica. Kept by the event of the role, for the question is put to each
+/// plain write and the server's answer counts a dozen other things.
+static REPLICA: AtomicBool = AtomicBool::new(true);
 
 /// A name of at most 16 bytes as one number, whatever its case.
 fn packed(name: &[u8]) -> Option<u128> {
@@ -115,15 +119,30 @@ fn concerns(words: FilterWords<'_>, name: &[u8]) -> bool {
     !name.eq_ignore_ascii_case(b"scan") || (2..words.len()).any(asks_for_type)
 }
 
-/// Whether the filter wrote the name of this command, whose NUMA name is `name`.
-pub(crate) fn wrote(args: Args<'_>, name: &CStr) -> bool {
+/// Whether the filter wrote the name of this command.
+#[inline]
+pub(crate) fn wrote<C: Command>(args: Args<'_>) -> bool {
     if ACTIVE.load(Ordering::Relaxed) == 0 {
         return false;
     }
-    let plain = name.to_bytes().strip_prefix(PREFIX.as_bytes());
-    plain
-        .and_then(find)
-        .is_some_and(|entry| entry.mark.begins(args))
+    let mark = C::seen().mark.get_or_init(|| mark_of(C::NAME));
+    mark.is_some_and(|mark| mark.begins(args))
+}
+
+fn mark_of(name: &CStr) -> Option<Mark> {
+    let plain = name.to_bytes().strip_prefix(PREFIX.as_bytes())?;
+    find(plain).map(|entry| entry.mark)
+}
+
+/// Notes whether this server is a replica now.
+pub(crate) fn note_role(ctx: Ctx<'_>) {
+    REPLICA.store(ctx.flags().replica(), Ordering::Relaxed);
+}
+
+/// Whether what is served may be a master's.
+#[inline]
+pub(crate) fn on_replica() -> bool {
+    REPLICA.load(Ordering::Relaxed)
 }
 
 /// The filter, where it runs.

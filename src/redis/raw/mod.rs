@@ -12,6 +12,7 @@ mod arity;
 mod block;
 mod call;
 mod context;
+mod direct;
 mod filter;
 pub(crate) mod inside;
 mod io;
@@ -29,7 +30,9 @@ mod verbatim;
 
 pub(crate) use args::{Args, Name};
 pub(crate) use context::{log_anywhere, Ctx, LogLevel};
+pub(crate) use direct::{by_server, caller, lead_all, lead_later, Quick, Seen};
 pub(crate) use filter::{FilterWords, Mark, Registered};
+pub(crate) use inside::{Found, Known};
 pub(crate) use io::{Delivered, Digest, Io};
 pub(crate) use key::{Key, KeyKind, Mode};
 pub(crate) use notify::{Event, HashEvent, ListEvent, SetEvent, ZsetEvent};

@@ -1,5 +1,6 @@
 //! Keyspace events of our own commands, by the stock names.
 
+use super::inside::Known;
 use super::{api, Ctx, Name};
 use redis_module::raw;
 use std::ffi::CStr;
@@ -153,13 +154,22 @@ impl Event {
     }
 }
 
+impl Known<'_> {
+    /// Gives a keyspace event.
+    #[inline]
+    pub(crate) fn notify(self, event: Event, key: Name<'_>) {
+        let (class, word) = event.parts();
+        self.notify_as(class, word, key);
+    }
+}
+
 impl Ctx<'_> {
     /// Gives a keyspace event.
     #[inline]
     pub(crate) fn notify(self, event: Event, key: Name<'_>) {
         let (class, word) = event.parts();
         if let Some(known) = self.known() {
-            return known.notify(class, word, key);
+            return known.notify_as(class, word, key);
         }
         let (ctx, key) = (self.as_ptr(), key.as_ptr());
         api!(RedisModule_NotifyKeyspaceEvent(

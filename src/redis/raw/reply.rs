@@ -217,11 +217,42 @@ impl<'c> Ctx<'c> {
     }
 }
 
+impl Known<'_> {
+    /// A bulk string.
+    #[inline]
+    pub(crate) fn reply_bulk(self, bytes: &[u8]) {
+        send_bulk(self, bytes);
+    }
+
+    /// A whole number.
+    #[inline]
+    pub(crate) fn reply_int(self, number: i64) {
+        send_head(self, b':', number);
+    }
+
+    /// An error, with its code in front, of one line.
+    pub(crate) fn reply_error(self, line: &str) {
+        self.send(format!("-{line}\r\n").as_bytes());
+    }
+
+    /// `OK`.
+    #[inline]
+    pub(crate) fn reply_ok(self) {
+        self.send(b"+OK\r\n");
+    }
+
+    /// No value.
+    #[inline]
+    pub(crate) fn reply_null(self) {
+        self.send(null(self.resp()));
+    }
+}
+
 impl Ctx<'_> {
     /// A bulk string.
     pub(crate) fn reply_bulk(self, bytes: &[u8]) {
         if let Some(known) = self.known() {
-            return send_bulk(known, bytes);
+            return known.reply_bulk(bytes);
         }
         let (start, len) = (bytes.as_ptr().cast(), bytes.len());
         api!(RedisModule_ReplyWithStringBuffer(self.as_ptr(), start, len));
@@ -239,7 +270,7 @@ impl Ctx<'_> {
     /// `OK`.
     pub(crate) fn reply_ok(self) {
         if let Some(known) = self.known() {
-            return known.send(b"+OK\r\n");
+            return known.reply_ok();
         }
         api!(RedisModule_ReplyWithSimpleString(
             self.as_ptr(),
@@ -250,7 +281,7 @@ impl Ctx<'_> {
     /// A whole number.
     pub(crate) fn reply_int(self, number: i64) {
         if let Some(known) = self.known() {
-            return send_head(known, b':', number);
+            return known.reply_int(number);
         }
         api!(RedisModule_ReplyWithLongLong(self.as_ptr(), number));
     }
@@ -268,7 +299,7 @@ impl Ctx<'_> {
     /// No value.
     pub(crate) fn reply_null(self) {
         if let Some(known) = self.known() {
-            return known.send(null(known.resp()));
+            return known.reply_null();
         }
         api!(RedisModule_ReplyWithNull(self.as_ptr()));
     }
