@@ -20,10 +20,12 @@ use crate::redis::main_cell::MainCell;
 use once_cell::sync::OnceCell;
 use std::os::raw::c_void;
 use std::ptr::{null_mut, NonNull};
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 /// The server's function for commands of modules.
 static SERVERS: OnceCell<Function> = OnceCell::new();
+
+static LED: AtomicU64 = AtomicU64::new(0);
 
 /// Rows that are led to us once the insides are known.
 static WAITING: MainCell<Vec<fn() -> bool>> = MainCell::new(Vec::new());
@@ -55,11 +57,17 @@ pub(crate) fn lead_later<Q: Quick>() {
     WAITING.with(|waiting| waiting.push(lead::<Q>));
 }
 
-/// Leads the rows to us; how many could be. For a server whose insides are known, and once nothing
-/// can fail any more.
-pub(crate) fn lead_all() -> usize {
+/// Leads the rows to us that can be. For a server whose insides are known, and once nothing can
+/// fail any more.
+pub(crate) fn lead_all() {
     let rows = WAITING.with(std::mem::take).unwrap_or_default();
-    rows.into_iter().filter(|lead| lead()).count()
+    let led = rows.into_iter().filter(|lead| lead()).count();
+    LED.store(led as u64, Ordering::Relaxed);
+}
+
+/// How many rows lead to us.
+pub(crate) fn rows_led() -> u64 {
+    LED.load(Ordering::Relaxed)
 }
 
 /// Leads the row of a command to us; whether it was one that could be.

@@ -30,7 +30,7 @@ mod verbatim;
 
 pub(crate) use args::{Args, Name};
 pub(crate) use context::{log_anywhere, Ctx, LogLevel};
-pub(crate) use direct::{by_server, caller, lead_all, lead_later, Quick, Seen};
+pub(crate) use direct::{by_server, caller, lead_all, lead_later, rows_led, Quick, Seen};
 pub(crate) use filter::{FilterWords, Mark, Registered};
 pub(crate) use inside::{Found, Known};
 pub(crate) use io::{Delivered, Digest, Io};
