@@ -19,19 +19,6 @@ proc count_of {key} {
     return [numa_pair [r numamigrate info $key] access_count]
 }
 
-proc put_bytes {path bytes} {
-    set file [open $path wb]
-    puts -nonewline $file $bytes
-    close $file
-}
-
-proc get_bytes {path} {
-    set file [open $path rb]
-    set bytes [read $file]
-    close $file
-    return $bytes
-}
-
 set path [scratch_file heat]
 set options {overrides {save "" appendonly yes aof-use-rdb-preamble no}}
 
@@ -64,7 +51,7 @@ start_numa_server [state_args $path composite-lru-auto-migrate-enabled\ no] $opt
         set saves [numa_info numa_state_saves]
         numa_wait 60 {[numa_info numa_state_saves] >= $saves + 2} "two more files"
         assert {[file size $path] > 5000 * 20}
-        assert_equal "NUMAHT01" [string range [get_bytes $path] 0 7]
+        assert_equal "NUMAHT01" [string range [file_bytes $path] 0 7]
         r numaconfig set state_interval 3600
         numa_wait 60 {[numa_pair [r numa status] state_file] eq {waiting}} "the last one to end"
         assert_equal [list $path] [glob $path*]
@@ -81,7 +68,7 @@ start_numa_server [state_args $path composite-lru-auto-migrate-enabled\ no] $opt
     }
 }
 
-set good [get_bytes $path]
+set good [file_bytes $path]
 
 foreach {what bytes reason} [list \
     "a damaged file" [string replace $good 30 30 "\xff"] "it is damaged*" \
@@ -90,7 +77,7 @@ foreach {what bytes reason} [list \
     "another file" [string repeat "some other text " 100] "it is no state file of this version" \
     "a stale file" [string replace $good 8 15 [binary format w 1600000000000]] "it is stale*" \
 ] {
-    put_bytes $path $bytes
+    put_file $path $bytes
     start_numa_server [state_args $path] {overrides {save ""}} {
         test "$what is ignored with a line in the log" {
             assert {[numa_log_count "*state file ignored: $reason*"] == 1}

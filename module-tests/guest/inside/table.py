@@ -45,7 +45,6 @@ SET_MEMPOLICY = 238  # the system call's number on amd64
 STATIC = 1 << 15
 BIND, INTERLEAVE, WEIGHTED = 2 | STATIC, 3 | STATIC, 6 | STATIC
 WEIGHTS = pathlib.Path("/sys/kernel/mm/mempolicy/weighted_interleave")
-BALANCING = "/proc/sys/kernel/numa_balancing"
 DEMOTION = "/sys/kernel/mm/numa/demotion_enabled"
 SERVER_CPU, CLIENT_CPUS = 1, (2, 3)
 # Time as the module sees it, slowed like the emulated CPU, some fifty times: a tick must find as many
@@ -178,7 +177,7 @@ class Balancing(Row):
     tiered = True
 
     def before(self, box_):
-        box_.set(BALANCING, 2)
+        box_.set(box.BALANCING, 2)
         box_.set(DEMOTION, "true")
 
 
