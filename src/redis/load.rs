@@ -5,8 +5,9 @@
 
 use super::charge::CHARGE;
 use super::numa_type::NumaType;
-use super::raw::{inside, missing_function, Ctx, LogLevel};
+use super::raw::{inside, lead_all, missing_function, Ctx, LogLevel};
 use super::server::{Parts, Server, Settings};
+use super::transparent;
 use super::types::Handles;
 use crate::config::{read_file, Config, NativeKeys};
 use crate::ids::{Bytes, NodeId};
@@ -109,7 +110,10 @@ pub(crate) fn announce(ctx: Ctx<'_>, server: &Server) {
     if let Some(reason) = machine.degraded() {
         ctx.log(LogLevel::Warning, &format!("degraded: {reason}"));
     }
-    if !find_inside(ctx, server) {
+    transparent::note_role(ctx);
+    if find_inside(ctx, server) {
+        lead_all();
+    } else {
         let line = "keys and replies go by the module API alone, which is slower: \
                     the insides of this server are not known to this version";
         ctx.log(LogLevel::Notice, line);

@@ -146,7 +146,11 @@ impl<'c> Ctx<'c> {
     }
 
     /// Tells watchers and client-side caches that the key changed.
+    #[inline]
     pub(crate) fn signal_modified(self, key: Name<'_>) {
+        if let Some(known) = self.known() {
+            return known.signal(key);
+        }
         api!(RedisModule_SignalModifiedKey(self.ptr, key.as_ptr()));
     }
 
