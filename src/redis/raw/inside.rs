@@ -119,10 +119,12 @@ pub(crate) fn find(
     kind: *mut raw::RedisModuleType,
     make: impl FnOnce() -> Option<NonNull<u8>>,
 ) -> bool {
-    let right = is_6_2(ctx)
-        && checks_clients(ctx)
-        && checks_keys(ctx)
-        && checks_objects(kind, make) == Some(true);
+    if !is_6_2(ctx) {
+        return false;
+    }
+    super::args::recognise_strings(ctx);
+    super::filter::recognise_words(ctx);
+    let right = checks_clients(ctx) && checks_keys(ctx) && checks_objects(kind, make) == Some(true);
     let found = right.then(Inside::symbols).flatten();
     // A second load in one process does not happen; it would find the same.
     found.is_some_and(|found| INSIDE.set(found).is_ok())
