@@ -37,6 +37,26 @@ start_numa_server [numa_args {numa-native-keys off}] {} {
     }
 }
 
+set overrides {save "" rdb-key-save-delay 50000}
+start_numa_server [numa_args {numa-native-keys observe}] [list overrides $overrides] {
+    test {while a child of the server runs no native key is heated, and after it each is} {
+        for {set i 0} {$i < 100} {incr i} {r set key$i [string repeat v 100]}
+        r bgsave
+        numa_wait 10 {[numa_info numa_moving] == 0} "the rest"
+        set accesses [numa_info numa_native_accesses]
+        for {set i 0} {$i < 10} {incr i} {numa_pour 0 1000 "GET key1"}
+        assert_equal 1 [s rdb_bgsave_in_progress]
+        waitForBgsave r
+        numa_wait 10 {[numa_info numa_moving] == 1} "the end of it"
+        # What passed before the tick that saw the child may have been noted.
+        assert {[numa_info numa_native_accesses] <= $accesses + 2000}
+        numa_wait 20 {
+            [numa_pour 0 1000 "GET key1"] ne {} &&
+            [numa_info numa_native_accesses] > $accesses + 5000
+        } "accesses"
+    }
+}
+
 start_numa_server [numa_args {numa-native-keys observe}] {} {
     test {observe: heat is counted, and nothing moves by itself} {
         native_send_far 20 far

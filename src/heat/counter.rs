@@ -29,6 +29,35 @@ const ACCESS: u64 = 4;
 /// The same as a logarithm.
 const ACCESS_LOG2: i16 = 2;
 
+/// So many accesses at once have a table: 2^k of them for k below this.
+const DOUBLINGS: usize = 6;
+
+/// For how many accesses one that was seen stands: a power of two, 32 at most.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Weight {
+    doublings: u8,
+}
+
+impl Weight {
+    /// For itself.
+    pub const ONE: Self = Self { doublings: 0 };
+
+    /// The largest that is no more than so many accesses; for itself at least.
+    #[must_use]
+    pub fn at_most(accesses: u32) -> Self {
+        let doublings = accesses.max(1).ilog2().min(DOUBLINGS as u32 - 1);
+        Self {
+            doublings: doublings as u8,
+        }
+    }
+
+    /// How many accesses that are.
+    #[must_use]
+    pub const fn accesses(self) -> u32 {
+        1 << self.doublings
+    }
+}
+
 /// The counter of a new value: two accesses, gone after three or four eras.
 pub(super) const BORN: u8 = 7;
 
@@ -41,7 +70,9 @@ const ROOTS: [u64; STEPS_PER_OCTAVE] = [
 /// `v(c)` in 1/65536 of a quarter.
 const VALUES: [u64; STEPS] = values();
 /// Where an access leads from step `c`, and the roll at or below which it leads one step further.
-const RISES: [(u8, u32); STEPS] = rises();
+const RISES: [(u8, u32); STEPS] = rises(1);
+/// The same of 2^k accesses at once, by k.
+static RISES_OF_MANY: [[(u8, u32); STEPS]; DOUBLINGS] = rises_of_many();
 /// The step whose value is half of that of `c`, rounded down.
 const HALVES: [u8; STEPS] = halves();
 /// `log2` of the accesses that step `c` stands for, in 1/256; step 0 for an eighth of one.
@@ -57,19 +88,13 @@ pub(super) fn counted(counter: u8, dice: u32) -> u8 {
     to.saturating_add(u8::from(dice <= chance))
 }
 
-/// Counts many accesses at once.
+/// Counts one access that stands for many.
 #[inline]
-pub(super) fn counted_many(counter: u8, accesses: u8, dice: u32) -> u8 {
-    let value = |step: usize| VALUES.get(step).copied().unwrap_or(u64::MAX);
-    let mut to = usize::from(counter);
-    let goal = value(to) + u64::from(accesses) * (ACCESS << 16);
-    while value(to + 1) <= goal {
-        to += 1;
-    }
-    // The part of a step that is left over, against the dice's part of the whole.
-    let (beyond, step) = (goal - value(to), value(to + 1) - value(to));
-    let further = u128::from(dice) * u128::from(step) < u128::from(beyond) << 32;
-    (to + usize::from(further)).min(STEPS - 1) as u8
+pub(super) fn counted_many(counter: u8, weight: Weight, dice: u32) -> u8 {
+    let table = RISES_OF_MANY.get(usize::from(weight.doublings));
+    let rise = table.and_then(|table| table.get(usize::from(counter)));
+    let (to, chance) = rise.copied().unwrap_or((counter, 0));
+    to.saturating_add(u8::from(dice <= chance))
 }
 
 /// The counter after that many eras.
@@ -122,11 +147,25 @@ const fn values() -> [u64; STEPS] {
     clippy::indexing_slicing,
     reason = "computed by the compiler, which checks the bounds"
 )]
-const fn rises() -> [(u8, u32); STEPS] {
+const fn rises_of_many() -> [[(u8, u32); STEPS]; DOUBLINGS] {
+    let mut tables = [[(u8::MAX, 0); STEPS]; DOUBLINGS];
+    let mut doublings = 0;
+    while doublings < DOUBLINGS {
+        tables[doublings] = rises(1 << doublings);
+        doublings += 1;
+    }
+    tables
+}
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "computed by the compiler, which checks the bounds"
+)]
+const fn rises(accesses: u64) -> [(u8, u32); STEPS] {
     let mut table = [(u8::MAX, 0); STEPS];
     let mut step = 0;
     while step < STEPS - 1 {
-        let value = VALUES[step] + (ACCESS << 16);
+        let value = VALUES[step] + accesses * (ACCESS << 16);
         let mut to = step;
         while to + 1 < STEPS && VALUES[to + 1] <= value {
             to += 1;
@@ -229,10 +268,10 @@ mod tests {
     #[test]
     fn many_at_once_count_as_each_by_itself_on_average() {
         let mut dice = Dice::new(5);
-        for (counter, accesses) in [(0, 1), (0, 9), (3, 200), (40, 8), (200, 16), (255, 9)] {
-            let rounds = 20_000;
+        for (counter, accesses) in [(0, 1), (0, 8), (3, 32), (40, 8), (200, 16), (255, 8)] {
+            let (rounds, weight) = (20_000, Weight::at_most(accesses));
             let sum: f64 = (0..rounds)
-                .map(|_| value(counted_many(counter, accesses, dice.roll())))
+                .map(|_| value(counted_many(counter, weight, dice.roll())))
                 .sum();
             let mean = sum / f64::from(rounds) - value(counter);
             let truth = if counter == 255 {
@@ -245,6 +284,15 @@ mod tests {
             let bound = if counter == 200 { 0.6 } else { 0.05 };
             assert!(off < bound, "{counter} + {accesses}: {mean}");
         }
+    }
+
+    #[test]
+    fn weights_are_powers_of_two_up_to_the_last_table() {
+        let rounded = |accesses| Weight::at_most(accesses).accesses();
+        assert_eq!(
+            [0, 1, 2, 3, 31, 32, 1000].map(rounded),
+            [1, 1, 2, 2, 16, 32, 32]
+        );
     }
 
     #[test]

@@ -42,6 +42,7 @@ mod watch;
 
 pub use crate::ids::Level;
 pub use clock::{Clock, TICK_MS};
+pub use counter::Weight;
 pub use dice::Dice;
 pub use key_hash::KeyHasher;
 pub use sketch::{Guess, Sketch};

@@ -11,7 +11,7 @@
 //! tell apart the keys around the border of near memory.
 
 use super::clock::{Clock, ERAS_MAX, TICK_MS};
-use super::{counter, level, Level, Score, IDLE_PLAUSIBLE_256};
+use super::{counter, level, Level, Score, Weight, IDLE_PLAUSIBLE_256};
 use crate::ids::Bytes;
 
 /// Counters of a line.
@@ -60,17 +60,17 @@ fn line_of(lines: usize, hash: u64) -> usize {
 }
 
 impl Sketch {
-    /// Counts so many accesses; the counter before them. `dice` is any number from
+    /// Counts an access of that weight; the counter before it. `dice` is any number from
     /// [`super::Dice::roll`].
     #[inline]
-    pub fn count(&mut self, hash: u64, accesses: u8, dice: u32) -> u8 {
+    pub fn count(&mut self, hash: u64, weight: Weight, dice: u32) -> u8 {
         let at = line_of(self.lines.len(), hash);
         let (one, other) = places(hash);
         let Some(line) = self.lines.get_mut(at) else {
             return 0;
         };
         let low = lower(line, one, other);
-        let next = counter::counted_many(low, accesses, dice);
+        let next = counter::counted_many(low, weight, dice);
         for place in [one, other] {
             if let Some(counter) = line.get_mut(place) {
                 *counter = (*counter).max(next);
@@ -248,7 +248,7 @@ mod tests {
         for turn in 0..20_u64 {
             for key in 0..10_000 {
                 if key < 1_000 || turn == 0 {
-                    sketch.count(hash(key), 1, dice.roll());
+                    sketch.count(hash(key), Weight::ONE, dice.roll());
                 }
             }
         }
@@ -265,7 +265,7 @@ mod tests {
         fit(&mut sketch, 200_000);
         for _ in 0..100 {
             (0..1_000).for_each(|key| {
-                sketch.count(hash(key), 1, dice.roll());
+                sketch.count(hash(key), Weight::ONE, dice.roll());
             });
         }
         let before: Vec<u8> = (0..1_000).map(|key| sketch.get(hash(key))).collect();
@@ -283,7 +283,7 @@ mod tests {
     fn growing_keeps_what_was_counted_and_costs_less_than_a_byte_a_key() {
         let (mut sketch, mut dice) = (Sketch::default(), Dice::new(1));
         (0..2_000).for_each(|_| {
-            sketch.count(hash(7), 1, dice.roll());
+            sketch.count(hash(7), Weight::ONE, dice.roll());
         });
         let counted = sketch.get(hash(7));
         fit(&mut sketch, 1_000_000);

@@ -14,7 +14,7 @@
 //!
 //! > believed <= noted <= RING;  a hash in the sketch was in a command that the server ran
 
-use super::{Clock, Dice, Sketch};
+use super::{Clock, Dice, Sketch, Weight};
 
 /// Hashes that the ring holds.
 const RING: usize = 1024;
@@ -33,7 +33,7 @@ struct Noted {
     name_at: u16,
     name_len: u16,
     /// For how many accesses it stands.
-    weight: u8,
+    weight: Weight,
 }
 
 /// See the head of the file.
@@ -75,22 +75,23 @@ impl Watch {
     /// Notes a key of the command that is about to be judged, which stands for `weight` of its
     /// like.
     #[inline]
-    pub fn note(&mut self, hash: u64, name: &[u8], weight: u8) {
+    pub fn note(&mut self, hash: u64, name: &[u8], weight: Weight) {
+        let name_at = self.names.len();
+        let kept = self.bar.is_some() && name.len() <= NAMES - name_at;
         let Some(place) = self.ring.get_mut(self.noted) else {
             return;
         };
-        let room = NAMES - self.names.len();
-        let kept = self.bar.is_some() && name.len() <= room;
-        let name = if kept { name } else { &[] };
         // Both are less than NAMES, which a u16 holds.
         *place = Noted {
             hash,
-            name_at: self.names.len() as u16,
-            name_len: name.len() as u16,
+            name_at: name_at as u16,
+            name_len: if kept { name.len() as u16 } else { 0 },
             weight,
         };
-        self.names.extend_from_slice(name);
         self.noted += 1;
+        if kept {
+            self.names.extend_from_slice(name);
+        }
     }
 
     /// Takes the verdict about what was noted since the last one.
@@ -122,7 +123,7 @@ impl Watch {
     ) {
         let (mut accesses, mut far) = (0, 0);
         for noted in self.ring.iter().take(self.believed) {
-            let weight = u64::from(noted.weight);
+            let weight = u64::from(noted.weight.accesses());
             accesses += weight;
             let was = self
                 .sketch
@@ -209,7 +210,7 @@ mod tests {
         let (mut clock, mut hot) = (Clock::new(), Vec::new());
         let mut take = |name: &[u8]| hot.push(u64::from_le_bytes(name.try_into().unwrap()));
         for _ in 0..times {
-            watch.note(hash(key), &key.to_le_bytes(), 1);
+            watch.note(hash(key), &key.to_le_bytes(), Weight::ONE);
             watch.judge(ran);
             if watch.is_full() {
                 watch.digest(&mut clock, &|_| true, &mut take);
@@ -239,9 +240,9 @@ mod tests {
         let mut watch = Watch::default();
         watch.tick(Some(0));
         read(&mut watch, 2, 3, true);
-        watch.note(hash(2), &2_u64.to_le_bytes(), 1);
+        watch.note(hash(2), &2_u64.to_le_bytes(), Weight::ONE);
         watch.judge(true);
-        watch.note(hash(1), &1_u64.to_le_bytes(), 1);
+        watch.note(hash(1), &1_u64.to_le_bytes(), Weight::ONE);
         digest(&mut watch);
         assert_eq!(watch.accesses(), (1, 3));
         assert_eq!(read(&mut watch, 3, 0, true), []);
@@ -257,7 +258,7 @@ mod tests {
         let hot = read(&mut watch, 1, 1_000, true);
         assert!((900..1_000).contains(&hot.len()), "{}", hot.len());
         assert!(read(&mut watch, 2, 3, true).is_empty(), "not yet hot");
-        watch.note(hash(1), &1_u64.to_le_bytes(), 1);
+        watch.note(hash(1), &1_u64.to_le_bytes(), Weight::ONE);
         watch.judge(true);
         watch.digest(&mut Clock::new(), &|_| false, &mut |_| panic!("near"));
         watch.tick(None);
@@ -269,7 +270,7 @@ mod tests {
         let (mut watch, long) = (Watch::default(), [7; NAMES - 9]);
         watch.tick(Some(0));
         for name in [&long[..], b"short", b"too long", b"in"] {
-            watch.note(hash(1), name, 1);
+            watch.note(hash(1), name, Weight::ONE);
         }
         watch.judge(true);
         let mut lens = Vec::new();
@@ -285,7 +286,7 @@ mod tests {
     fn one_that_stands_for_eight_counts_for_eight() {
         let mut watch = Watch::default();
         for _ in 0..500 {
-            watch.note(hash(1), b"", 8);
+            watch.note(hash(1), b"", Weight::at_most(8));
             watch.judge(true);
         }
         digest(&mut watch);
@@ -298,7 +299,7 @@ mod tests {
     #[test]
     fn a_ring_that_is_not_digested_drops_what_does_not_fit() {
         let mut watch = Watch::default();
-        (0..10_000).for_each(|key| watch.note(hash(key), b"", 1));
+        (0..10_000).for_each(|key| watch.note(hash(key), b"", Weight::ONE));
         watch.judge(true);
         assert!(watch.is_full());
         digest(&mut watch);

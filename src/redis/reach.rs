@@ -31,6 +31,8 @@ use std::time::Instant;
 const CENSUS_SLOT: SlotIndex = SlotIndex::AUTOMATIC;
 /// Empty buckets that a scan may step over for each key it was asked for.
 const EMPTY_BUCKETS_PER_KEY: usize = 8;
+/// Keys for which room is made before the endless walk goes on.
+const SEEN_AT_ONCE: usize = 64;
 /// Pinned native keys that one tick looks at.
 const PINS_PER_TICK: usize = 16;
 /// Databases a server may have, as far as we look for them.
@@ -646,7 +648,7 @@ impl View for Reach<'_> {
         if let Some(slot) = self.slot {
             return self.scan_apart(slot, max, each);
         }
-        let mut seen = Vec::new();
+        let mut seen = Vec::with_capacity(max.min(SEEN_AT_ONCE));
         let (native, mode) = (self.server.native.get(), self.config.native_keys);
         let step = Keyspace::scan(self, CursorId::Survey, max, &mut |key, info| {
             if let Some(shown) = as_managed(mode, info) {

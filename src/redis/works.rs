@@ -35,10 +35,18 @@ const DRAIN_STEP: usize = 128;
 /// What of a tick's budget the steps of bringing frees home, and of giving memory back, may each
 /// take: whatever waits, the rest is for moves.
 const UPKEEP_SHARE: u64 = 5;
-/// Keys the survey looks at in a tick in which no strategy walked.
+/// Keys the survey looks at in a tick in which no strategy walked, and where the server is busy.
 const IDLE_WALK_KEYS: usize = 64;
-/// OS pages that the kernel is asked about in one tick.
+const BUSY_WALK_KEYS: usize = 16;
+/// OS pages that the kernel is asked about in one tick, and where the server is busy.
 const VERIFY_PAGES: usize = 128;
+const BUSY_VERIFY_PAGES: usize = 16;
+/// Accesses between two ticks from which on the server is busy, and for how many ticks it counts as
+/// that: more than the plane of native keys leaves unwatched.
+const BUSY_ACCESSES: u64 = 128;
+const BUSY_TICKS: u32 = 40;
+/// How long after a move native keys are watched more closely: their places are being sought.
+const SEEKING_MS: u64 = 5000;
 /// How often the slow looks are taken: key counts, trimming, the server's own limits.
 const SLOW_MS: u64 = 1000;
 
@@ -92,6 +100,11 @@ pub(crate) struct Works {
     rebalance_due_ms: u64,
     tick_interval_ms: u64,
     generation: usize,
+    /// Accesses until the last tick, and for how many more the server counts as busy.
+    accesses: u64,
+    busy_ticks: u32,
+    /// Until when native keys are watched closely.
+    seeking_until_ms: u64,
 }
 
 impl Works {
@@ -118,6 +131,9 @@ impl Works {
             rebalance_due_ms: config.rebalance_interval_us / 1000,
             tick_interval_ms: config.tick_interval_ms,
             generation: 0,
+            accesses: 0,
+            busy_ticks: 0,
+            seeking_until_ms: 0,
         }
     }
 
@@ -260,6 +276,10 @@ impl Works {
             }
             Some(_) => Bytes::ZERO,
         };
+        if self.rest.is_some() {
+            let native = server.native.get().into_iter();
+            native.for_each(|native| native.rest(ctx));
+        }
         // In time that the machine gave to others nothing of the server's was used.
         let used_us = thread_cpu_ns().saturating_sub(begun_cpu_ns) / 1000;
         self.pace.spent(used_us, moved);
@@ -283,6 +303,9 @@ impl Works {
             left.time_us = left.time_us.min(most_us);
         };
         self.keep_state(ctx, server, config, &mut left);
+        let (reach, _, _) = self.reach(ctx, server, config);
+        let accesses = View::accesses(&reach);
+        let busy = self.is_busy(accesses);
         let (mut reach, runner, background) = self.reach(ctx, server, config);
         reach.continue_slices(&mut left);
         reach.settle_native(&mut left);
@@ -298,15 +321,21 @@ impl Works {
         step(background, &mut reach, &mut left);
         recount(&mut left);
         if !reach.walked && !left.is_exhausted() {
-            View::scan(&mut reach, IDLE_WALK_KEYS, &mut |_, _| {});
+            let keys = if busy { BUSY_WALK_KEYS } else { IDLE_WALK_KEYS };
+            View::scan(&mut reach, keys, &mut |_, _| {});
         }
         let now_ms = View::now_ms(&reach);
         let (bar, hungry, shifted) = (runner.bar(), runner.is_hungry(), runner.take_shift());
         let compacting = self.compactor.step(ctx, server, &mut left, now_ms);
         if !left.is_exhausted() {
+            let pages = if busy {
+                BUSY_VERIFY_PAGES
+            } else {
+                VERIFY_PAGES
+            };
             server
                 .verifier
-                .with(|verifier| verifier.step(server, VERIFY_PAGES));
+                .with(|verifier| verifier.step(server, pages));
         }
         server.pulse.with(|pulse| {
             pulse.set_bar(bar);
@@ -314,10 +343,28 @@ impl Works {
                 pulse.clock.turn_over();
             }
         });
-        tick_native(ctx, server, config, bar);
+        let moved = budget.bytes - left.bytes;
+        if hungry || moved > Bytes::ZERO {
+            self.seeking_until_ms = now_ms + SEEKING_MS;
+        }
+        tick_native(ctx, server, config, bar, now_ms < self.seeking_until_ms);
         log_events(ctx, config, events);
         self.pace.note_hunger(hungry || compacting);
-        budget.bytes - left.bytes
+        moved
+    }
+
+    /// Whether clients ask for much of late: what nobody waits for is then done slowly, for each
+    /// request pays its part of a tick. Told by accesses: time that the main thread does not get
+    /// looks like time that it does not need.
+    fn is_busy(&mut self, (near, far): (u64, u64)) -> bool {
+        let since = (near + far).saturating_sub(self.accesses);
+        self.accesses = near + far;
+        self.busy_ticks = if since >= BUSY_ACCESSES {
+            BUSY_TICKS
+        } else {
+            self.busy_ticks.saturating_sub(1)
+        };
+        self.busy_ticks > 0
     }
 
     /// A release while the module is switched off: nothing else runs. The bytes moved.
@@ -474,15 +521,22 @@ fn rest(ctx: Ctx<'_>, config: &Config) -> Option<Rest> {
     }
 }
 
-/// Digests what commands have left, and says from which heat on a far key is wanted.
-fn tick_native(ctx: Ctx<'_>, server: &'static Server, config: &Config, bar: Option<Bar>) {
+/// Digests what commands have left, and says from which heat on a far key is wanted, and whether
+/// commands are to be watched closely.
+fn tick_native(
+    ctx: Ctx<'_>,
+    server: &'static Server,
+    config: &Config,
+    bar: Option<Bar>,
+    closely: bool,
+) {
     if let Some(native) = server.native.get() {
         let manages = config.native_keys == NativeKeys::Manage;
         let bar = bar.filter(|_| manages);
         let level = bar.map_or(Level::MAX, |bar| bar.level);
         native.tick(server, bar.map(|bar| bar.score), level);
         server.watch_native(config);
-        native.listen_as_due(ctx);
+        native.listen_as_due(ctx, closely);
     }
 }
 

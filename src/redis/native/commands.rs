@@ -59,14 +59,14 @@ const MAKERS: [&[u8]; 10] = [
 
 /// Longer names are no concern of ours.
 const NAME_BYTES_MAX: usize = 16;
-/// Places of the table of commands met lately.
-const PLACES: usize = 256;
+/// Places of the table of commands met lately: one for each byte, so that no bound is checked.
+const PLACES: usize = 1 << u8::BITS;
 
 /// A command met before.
 #[derive(Clone, Copy)]
 pub(super) struct Known {
     name: Plain,
-    row: NonNull<Row>,
+    row: CommandRow,
     first: u16,
     /// The last key; from the end of the words where less than zero.
     last: i16,
@@ -76,19 +76,46 @@ pub(super) struct Known {
     pub(super) makes: bool,
 }
 
+/// The row of a stock command in the server's table.
+#[derive(Clone, Copy)]
+pub(super) struct CommandRow(NonNull<Row>);
+
 // SAFETY: rows of stock commands live as long as the server, and only its main thread reads them.
-unsafe impl Send for Known {}
+unsafe impl Send for CommandRow {}
+
+impl CommandRow {
+    /// How often the server has refused the command so far.
+    #[inline]
+    pub(super) fn rejected(self) -> i64 {
+        // SAFETY: a row of a stock command, whose shape was recognised.
+        unsafe { (*self.0.as_ptr()).rejected }
+    }
+}
 
 impl Known {
-    /// The places of the keys; `words` says how many words there are, if that matters.
+    /// A place of the table where nothing was met: no name reads as nothing.
+    const NOBODY: Self = Self {
+        name: (0, 0, 0),
+        row: CommandRow(NonNull::dangling()),
+        first: 0,
+        last: 0,
+        step: 1,
+        writes: false,
+        makes: false,
+    };
+
+    pub(super) fn row(&self) -> CommandRow {
+        self.row
+    }
+
+    /// Whether its one key is the first word behind the name, as most commands have it.
     #[inline]
-    pub(super) fn keys(&self, words: impl FnOnce() -> usize) -> impl Iterator<Item = usize> {
-        // Most have one key, and a word that is not there is found to be missing anyway.
-        let words = if self.first == 1 && self.last == 1 {
-            2
-        } else {
-            words()
-        };
+    pub(super) fn is_of_one_key(&self) -> bool {
+        self.first == 1 && self.last == 1
+    }
+
+    /// The places of the keys among so many words.
+    pub(super) fn keys(&self, words: usize) -> impl Iterator<Item = usize> {
         let end = if self.last < 0 {
             words.saturating_add_signed(isize::from(self.last) + 1)
         } else {
@@ -101,19 +128,12 @@ impl Known {
         };
         (first..end).step_by(self.step.into())
     }
-
-    /// How often the server has refused the command so far.
-    #[inline]
-    pub(super) fn rejected(&self) -> i64 {
-        // SAFETY: a row of a stock command, whose shape was recognised.
-        unsafe { (*self.row.as_ptr()).rejected }
-    }
 }
 
 /// See the head of the file.
 pub(super) struct Commands {
     lookup: Lookup,
-    met: Box<[Option<Known>]>,
+    met: Box<[Known; PLACES]>,
 }
 
 impl Commands {
@@ -125,7 +145,7 @@ impl Commands {
         let lookup = unsafe { std::mem::transmute::<*mut c_void, Lookup>(found) };
         let made = Self {
             lookup,
-            met: vec![None; PLACES].into(),
+            met: Box::new([Known::NOBODY; PLACES]),
         };
         let reads_right = |(name, shape): &(&CStr, Shape)| made.shape(name) == Some(*shape);
         KNOWN.iter().all(reads_right).then_some(made)
@@ -148,12 +168,11 @@ impl Commands {
     #[inline]
     pub(super) fn get(&mut self, name: &[u8]) -> Option<&Known> {
         let plain = plain(name)?;
-        let place = place_of(plain);
-        let met = |known: &Option<Known>| known.is_some_and(|known| known.name == plain);
-        if !self.met.get(place).is_some_and(met) {
+        let place = usize::from(place_of(plain));
+        if self.met.get(place)?.name != plain {
             self.meet(name, plain, place)?;
         }
-        self.met.get(place)?.as_ref()
+        self.met.get(place)
     }
 
     #[cold]
@@ -170,14 +189,14 @@ impl Commands {
         }
         let known = Known {
             name: plain,
-            row: NonNull::from(row),
+            row: CommandRow(NonNull::from(row)),
             first: u16::try_from(row.first_key).ok()?,
             last: i16::try_from(row.last_key).ok()?,
             step: u16::try_from(row.key_step).ok()?.max(1),
             writes: row.flags & WRITE != 0,
             makes: MAKERS.iter().any(|maker| maker.eq_ignore_ascii_case(name)),
         };
-        *self.met.get_mut(place)? = Some(known);
+        *self.met.get_mut(place)? = known;
         Some(())
     }
 }
@@ -190,22 +209,22 @@ type Plain = (u64, u64, usize);
 fn plain(name: &[u8]) -> Option<Plain> {
     const LOWER: u64 = 0x2020_2020_2020_2020;
     let four = |bytes: &[u8; 4]| u64::from(u32::from_le_bytes(*bytes));
-    let (first, last) = match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
-        (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
-        _ => match (name.first_chunk::<4>(), name.last_chunk::<4>()) {
-            (Some(first), Some(last)) => (four(first), four(last)),
-            _ => (
-                name.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)),
-                0,
-            ),
-        },
+    let two = |bytes: &[u8; 2]| u64::from(u16::from_le_bytes(*bytes));
+    let (first, last) = match name.len() {
+        8.. => (
+            u64::from_le_bytes(*name.first_chunk()?),
+            u64::from_le_bytes(*name.last_chunk()?),
+        ),
+        4.. => (four(name.first_chunk()?), four(name.last_chunk()?)),
+        2.. => (two(name.first_chunk()?), two(name.last_chunk()?)),
+        _ => (u64::from(*name.first()?), 0),
     };
     (name.len() <= NAME_BYTES_MAX).then_some((first | LOWER, last | LOWER, name.len()))
 }
 
-const fn place_of((first, last, len): Plain) -> usize {
+const fn place_of((first, last, len): Plain) -> u8 {
     let mixed = (first ^ last.rotate_left(29) ^ len as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    (mixed >> 56) as usize % PLACES
+    (mixed >> 56) as u8
 }
 
 #[cfg(test)]
@@ -242,15 +261,12 @@ mod tests {
     #[test]
     fn keys_stand_where_the_row_says() {
         let known = |first, last, step| Known {
-            name: (0, 0, 0),
-            row: NonNull::dangling(),
             first,
             last,
             step,
-            writes: false,
-            makes: false,
+            ..Known::NOBODY
         };
-        let keys = |known: Known, words| known.keys(|| words).collect::<Vec<_>>();
+        let keys = |known: Known, words| known.keys(words).collect::<Vec<_>>();
         assert_eq!(keys(known(1, 1, 1), 2), [1]);
         assert_eq!(keys(known(1, -1, 2), 5), [1, 3]);
         assert_eq!(keys(known(1, -2, 1), 4), [1, 2]);

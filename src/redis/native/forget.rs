@@ -115,11 +115,8 @@ impl Native {
     /// The same for values that were changed in place, once in some ticks: what the cache held was
     /// good for the next hundreds of allocations, and is fetched anew.
     pub(crate) fn sweep_as_due(&self) {
-        if self
-            .looks
-            .load(Ordering::Relaxed)
-            .is_multiple_of(TICKS_OF_A_SWEEP)
-        {
+        let ticks = self.ticks.fetch_add(1, Ordering::Relaxed);
+        if ticks.is_multiple_of(TICKS_OF_A_SWEEP) {
             self.sweep();
         }
     }

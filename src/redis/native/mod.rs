@@ -85,6 +85,8 @@ pub(crate) struct Native {
     databases: MainCell<Databases>,
     used: MainCell<VecDeque<Bytes>>,
     looks: AtomicU64,
+    /// Ticks so far, those included in which nothing moves.
+    ticks: AtomicU64,
     /// Keys of the server's own types, as they were counted last.
     keys: AtomicU64,
     /// Whether the server's stamp of use is a frequency and not a time.
@@ -168,6 +170,7 @@ impl Native {
             databases: MainCell::new(Databases::default()),
             used: MainCell::new(VecDeque::with_capacity(PARTS + 1)),
             looks: AtomicU64::new(0),
+            ticks: AtomicU64::new(0),
             keys: AtomicU64::new(0),
             by_frequency: AtomicBool::new(false),
         };
@@ -175,7 +178,7 @@ impl Native {
         made.look_around(ctx, 0);
         // Last: what is registered would be called whatever came of the rest.
         made.set_watching(true, false, true);
-        if made.listen_as_due(ctx) {
+        if made.listen_as_due(ctx, true) {
             Ok(made)
         } else {
             Err("the server takes no command filter".to_owned())

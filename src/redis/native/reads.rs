@@ -5,20 +5,23 @@
 //! allocation, no system call. The ring's digest, once in a thousand commands, and the names that
 //! are left for the tick are all that is more.
 //!
-//! Even so the server's own way to a filter, and ours behind it, cost most of what may be spent,
-//! and to let a command pass unwatched costs nearly as much as to watch it. So where commands are
-//! many only one tick in [`ROUND`] is watched, by dice, and what it sees counts as often; in the
-//! others there is no filter. Rejected: to watch the first commands of each tick, which are always
-//! those of the same clients. A server that has little to do is watched all the time, and so is
-//! one whose policy sends new values elsewhere.
+//! Even so the server's own way to a filter, and ours behind it, cost more than may be spent, and
+//! to let a command pass unwatched costs nearly as much as to watch it. So where commands are many
+//! only one tick of a **round** is watched, by dice, and what it sees counts for all of the round;
+//! in the others there is no filter. A round is as many ticks as the root of the commands in one
+//! ([`Rounds::length_for`]): with the load rises what is spared, and what is seen all the same.
+//! Where nothing has moved of late, all lie well or nobody moves them, and rounds are longer.
+//! Rejected: to watch the first commands of each tick, which are always those of the same clients.
+//! A server that has little to do is watched all the time, and so is one whose policy sends new
+//! values elsewhere.
 //!
 //! A filter runs before the server has asked for password and rights. Whether the command ran shows
 //! at the next one, in the count of refusals of its row: what was refused is forgotten.
 
-use super::commands::{Commands, Known};
+use super::commands::{CommandRow, Commands, Known};
 use super::names::Names;
 use super::Native;
-use crate::heat::{Clock, Dice, Guess, Score, Watch, NOTED_MAX};
+use crate::heat::{Clock, Dice, Guess, Score, Watch, Weight, NOTED_MAX};
 use crate::ids::Level;
 use crate::redis::callbacks::listen_filter;
 use crate::redis::raw::{Ctx, FilterWords};
@@ -31,17 +34,20 @@ const HOT_NAMES_MAX: usize = 64;
 /// Bytes of their names, and of those of written keys.
 const HOT_BYTES: usize = 1 << 13;
 const WRITTEN_BYTES: usize = 1 << 16;
-/// Ticks of which one is watched.
-const ROUND: u8 = 4;
 /// Commands of a watched tick from which on they are many.
 const MANY: u32 = 128;
+/// Commands of a tick for which a round would be one tick long, by the root of their number.
+const ROOTED: u32 = 8;
+/// How much longer rounds are where no places are being sought.
+const CALM: u32 = 4;
 
 /// See the head of the file.
 pub(super) struct Reads {
     commands: Commands,
     pub(super) watch: Watch,
-    /// The command that awaits its verdict, and how often its like had been refused before it.
-    judged: Option<(Known, i64)>,
+    /// The row of the command that awaits its verdict, and how often its like had been refused
+    /// before it.
+    judged: Option<(CommandRow, i64)>,
     hot: Names,
     pub(super) written: Names,
     /// Whether what is written is to be settled.
@@ -57,26 +63,49 @@ pub(super) struct Reads {
 struct Rounds {
     dice: Dice,
     /// The running tick of its round, and the one that is watched.
-    tick: u8,
-    watched: u8,
+    tick: u32,
+    watched: u32,
     /// Commands watched since the last tick.
     passed: u32,
-    /// For how many commands one that is watched stands.
-    weight: u8,
+    /// The length of the running round, and of the next one. It is that for how many commands one
+    /// that is watched stands.
+    length: Weight,
+    next_length: Weight,
 }
 
 impl Rounds {
+    fn new(seed: u32) -> Self {
+        Self {
+            dice: Dice::new(seed),
+            tick: 0,
+            watched: 0,
+            passed: 0,
+            length: Weight::ONE,
+            next_length: Weight::ONE,
+        }
+    }
+
+    /// The round where a tick has so many commands: watched closely 4 ticks at 128, 8 at 512, 32
+    /// at 8192.
+    fn length_for(commands: u32, closely: bool) -> Weight {
+        let calm = if closely { 1 } else { CALM };
+        Weight::at_most((commands / ROOTED).isqrt() * calm)
+    }
+
     /// Whether the tick that begins is watched. `was` says whether the last one was.
-    fn next(&mut self, was: bool, all: bool) -> bool {
+    fn next(&mut self, was: bool, all: bool, closely: bool) -> bool {
         let passed = std::mem::take(&mut self.passed);
         if all || (was && passed < MANY) {
-            self.weight = 1;
+            (self.length, self.next_length) = (Weight::ONE, Weight::ONE);
             return true;
         }
-        self.weight = ROUND;
-        self.tick = (self.tick + 1) % ROUND;
-        if self.tick == 0 {
-            self.watched = (self.dice.roll() % u32::from(ROUND)) as u8;
+        if was {
+            self.next_length = Self::length_for(passed, closely);
+        }
+        self.tick += 1;
+        if self.tick >= self.length.accesses() {
+            (self.tick, self.length) = (0, self.next_length);
+            self.watched = self.dice.roll() % self.length.accesses();
         }
         self.tick == self.watched
     }
@@ -95,21 +124,15 @@ impl Reads {
             eras_begun: 0,
             watches: false,
             all: false,
-            rounds: Rounds {
-                dice: Dice::new(0),
-                tick: 0,
-                watched: 0,
-                passed: 0,
-                weight: 1,
-            },
+            rounds: Rounds::new(0),
         })
     }
 
     /// Takes the server's verdict about the command before.
     #[inline]
     fn judge(&mut self) {
-        if let Some((known, rejected)) = self.judged.take() {
-            self.watch.judge(known.rejected() == rejected);
+        if let Some((row, rejected)) = self.judged.take() {
+            self.watch.judge(row.rejected() == rejected);
         }
     }
 
@@ -117,28 +140,49 @@ impl Reads {
     fn pass(&mut self, native: &Native, words: FilterWords<'_>) {
         self.rounds.passed += 1;
         let name = words.bytes(0).map(transparent::plain);
-        let known = name.and_then(|name| self.commands.get(name));
-        let Some(known) = known.copied() else {
+        let Some(known) = name.and_then(|name| self.commands.get(name)) else {
             return;
         };
-        for at in known.keys(|| words.len()).take(NOTED_MAX) {
+        self.judged = Some((known.row(), known.row().rejected()));
+        if known.is_of_one_key() && !(known.writes && self.settles) {
+            if let Some(name) = words.bytes(1) {
+                let hash = native.hasher.hash(name);
+                self.watch.note(hash, name, self.rounds.length);
+            }
+            return;
+        }
+        let known = *known;
+        self.note_all(native, words, known);
+    }
+
+    fn note_all(&mut self, native: &Native, words: FilterWords<'_>, known: Known) {
+        for at in known.keys(words.len()).take(NOTED_MAX) {
             let Some(name) = words.bytes(at) else { break };
-            let (hash, weight) = (native.hasher.hash(name), self.rounds.weight);
-            self.watch.note(hash, name, weight);
+            let hash = native.hasher.hash(name);
+            self.watch.note(hash, name, self.rounds.length);
             if known.writes && self.settles {
                 self.written.leave(name, known.makes);
             }
         }
-        self.judged = Some((known, known.rejected()));
     }
 }
 
 /// The lowest counter of a key used just now that reaches the bar.
 fn counter_at(clock: &Clock, bar: Score, level: Level) -> Option<u8> {
-    (0..=u8::MAX).find(|counter| {
-        let guess = Guess::new(clock, *counter, 0);
+    let reaches = |counter| {
+        let guess = Guess::new(clock, counter, 0);
         guess.level(clock) >= level && guess.score(clock) >= bar
-    })
+    };
+    // Both rise with the counter. Bit by bit, from the highest one, what is just too little.
+    let below = (0..u8::BITS).rev().fold(0, |below: u8, bit| {
+        let more = below | 1 << bit;
+        if reaches(more - 1) {
+            below
+        } else {
+            more
+        }
+    });
+    reaches(below).then_some(below)
 }
 
 impl Native {
@@ -244,22 +288,44 @@ impl Native {
     }
 
     /// Watches the commands until the next tick, or does not; whether the server lets it.
-    pub(crate) fn listen_as_due(&self, ctx: Ctx<'_>) -> bool {
-        let done = self.listening.with(|filter| {
-            let due = self
-                .reads
-                .with(|reads| reads.watches && reads.rounds.next(filter.is_some(), reads.all));
-            match (due == Some(true), *filter) {
-                (true, None) => *filter = ctx.register_filter(listen_filter),
-                (false, Some(registered)) => {
-                    ctx.unregister_filter(registered);
-                    *filter = None;
-                }
-                _ => {}
-            }
-            due != Some(true) || filter.is_some()
+    /// `closely` where keys' places are being sought.
+    pub(crate) fn listen_as_due(&self, ctx: Ctx<'_>, closely: bool) -> bool {
+        let listens = self.listens();
+        let due = self.reads.with(|reads| {
+            let Reads { rounds, all, .. } = reads;
+            reads.watches && rounds.next(listens, *all, closely)
         });
-        done.unwrap_or(false)
+        self.set_listening(ctx, due == Some(true));
+        due != Some(true) || self.listens()
+    }
+
+    /// Nothing may move now: no command is watched, but where its keys are to be settled later.
+    /// What would be counted would be written to OS pages that a child of the server shares, for
+    /// places that nobody seeks.
+    pub(crate) fn rest(&self, ctx: Ctx<'_>) {
+        let watches = self.reads.with(|reads| {
+            reads.judge();
+            reads.all
+        });
+        if watches == Some(false) {
+            self.set_listening(ctx, false);
+        }
+    }
+
+    fn listens(&self) -> bool {
+        let listens = self.listening.with(|filter| filter.is_some());
+        listens.unwrap_or(false)
+    }
+
+    fn set_listening(&self, ctx: Ctx<'_>, wanted: bool) {
+        self.listening.with(|filter| match (wanted, *filter) {
+            (true, None) => *filter = ctx.register_filter(listen_filter),
+            (false, Some(registered)) => {
+                ctx.unregister_filter(registered);
+                *filter = None;
+            }
+            _ => {}
+        });
     }
 }
 
@@ -267,22 +333,12 @@ impl Native {
 mod tests {
     use super::*;
 
-    fn rounds() -> Rounds {
-        Rounds {
-            dice: Dice::new(3),
-            tick: 0,
-            watched: 0,
-            passed: 0,
-            weight: 1,
-        }
-    }
-
     /// How many of so many ticks are watched, where each that is sees so many commands.
     fn watched(rounds: &mut Rounds, ticks: u32, commands: u32, all: bool) -> u32 {
         let (mut was, mut count) = (true, 0);
         for _ in 0..ticks {
             rounds.passed = if was { commands } else { 0 };
-            was = rounds.next(was, all);
+            was = rounds.next(was, all, true);
             count += u32::from(was);
         }
         count
@@ -290,25 +346,52 @@ mod tests {
 
     #[test]
     fn a_busy_server_is_watched_one_tick_in_a_round_and_each_command_counts_for_them_all() {
-        let mut rounds = rounds();
-        let count = watched(&mut rounds, 4000, MANY, false);
-        assert!(count.abs_diff(4000 / u32::from(ROUND)) <= 1, "{count}");
-        assert_eq!(rounds.weight, ROUND);
+        let mut rounds = Rounds::new(3);
+        for (commands, length) in [(MANY, 4), (511, 4), (512, 8), (8192, 32), (1 << 20, 32)] {
+            watched(&mut rounds, 64, commands, false);
+            let count = watched(&mut rounds, 4000, commands, false);
+            assert!(count.abs_diff(4000 / length) <= 1, "{commands}: {count}");
+            assert_eq!(rounds.length.accesses(), length);
+            let calm = Rounds::length_for(commands, false).accesses();
+            assert_eq!(calm, (length * CALM).min(32));
+        }
+    }
+
+    #[test]
+    fn the_bar_is_the_lowest_counter_that_reaches_it() {
+        let clock = Clock::new();
+        let score = |counter| Guess::new(&clock, counter, 0).score(&clock);
+        let level = |counter| Guess::new(&clock, counter, 0).level(&clock);
+        for counter in (0..=u8::MAX).step_by(5) {
+            let reaches = |other: &u8| score(*other) >= score(counter);
+            let lowest = (0..=u8::MAX).find(reaches);
+            let lowest_level = level(0);
+            assert_eq!(counter_at(&clock, score(counter), lowest_level), lowest);
+        }
+        assert_eq!(counter_at(&clock, Score(u16::MAX), Level::MAX), None);
     }
 
     #[test]
     fn a_quiet_server_is_watched_all_the_time_and_so_is_one_that_settles() {
-        let mut rounds = rounds();
+        let mut rounds = Rounds::new(3);
         assert_eq!(watched(&mut rounds, 100, MANY - 1, false), 100);
         assert_eq!(watched(&mut rounds, 100, 10 * MANY, true), 100);
-        assert_eq!(rounds.weight, 1);
+        assert_eq!(rounds.length, Weight::ONE);
+    }
+
+    #[test]
+    fn a_quiet_server_is_watched_again_right_after_a_rest() {
+        let mut rounds = Rounds::new(3);
+        watched(&mut rounds, 100, 8192, false);
+        assert_eq!(watched(&mut rounds, 100, 0, true), 100);
+        assert!(rounds.next(false, false, false));
     }
 
     #[test]
     fn a_server_that_grew_quiet_is_found_out_within_a_round() {
-        let mut rounds = rounds();
-        watched(&mut rounds, 100, MANY, false);
-        let count = watched(&mut rounds, 100, 0, false);
-        assert!(count >= 100 - 2 * u32::from(ROUND), "{count}");
+        let mut rounds = Rounds::new(3);
+        watched(&mut rounds, 100, 8192, false);
+        let count = watched(&mut rounds, 200, 0, false);
+        assert!(count >= 200 - 2 * 32, "{count}");
     }
 }

@@ -28,12 +28,14 @@ impl Native {
         stats: &mut MoveStats,
         time_left: &dyn Fn() -> bool,
     ) -> Bytes {
-        let mut moved = Bytes::ZERO;
-        let databases = ctx.databases();
+        let (mut moved, mut databases) = (Bytes::ZERO, Vec::new());
         while time_left() {
             let written = self.reads.with(|reads| reads.written.take(BATCH));
             let written = written.filter(|written| !written.is_empty());
             let Some(written) = written else { break };
+            if databases.is_empty() {
+                databases = ctx.databases();
+            }
             let mut moves = Vec::new();
             for (name, fresh) in written {
                 let keys = databases.iter().map(|db| KeyRef::new(DbIndex(*db), &name));

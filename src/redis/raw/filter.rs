@@ -6,14 +6,56 @@
 //! told here is noted or searched by name, no more; all that needs a key is the business of the
 //! command. There are two, each registered only where it has something to do: the native plane
 //! listens, transparent types rename.
+//!
+//! A word costs two calls of the server's by the API, and a filter runs for every command. So where
+//! the API's own answers about words that we lay out ourselves show that they lie as 6.2 has them
+//! ([`recognise_words`]), they are read where they lie.
 
 use super::{api, Args, Ctx, Name};
 use redis_module::raw;
 use std::marker::PhantomData;
-use std::ptr::NonNull;
+use std::os::raw::c_int;
+use std::ptr::{null_mut, NonNull};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What the server calls.
 pub(crate) type Entry = unsafe extern "C" fn(*mut raw::RedisModuleCommandFilterCtx);
+
+/// What a filter is handed, as 6.2 and 7.0 have it.
+#[repr(C)]
+struct Passing {
+    words: *mut *mut raw::RedisModuleString,
+    count: c_int,
+    /// Nothing: what later servers keep there must not be taken for a count.
+    gap: c_int,
+    more: [usize; 4],
+}
+
+/// Whether the words lie like that on this server.
+static LIES_OPEN: AtomicBool = AtomicBool::new(false);
+
+/// Looks, once at load, whether a filter's words may be read without the API: it is asked about
+/// words that we lay out as 6.2 does.
+pub(crate) fn recognise_words(ctx: Ctx<'_>) {
+    let texts = [b"one".as_slice(), b"two"].map(|text| ctx.string(text));
+    let [Some(one), Some(two)] = &texts else {
+        return;
+    };
+    let mut words = [one.name().as_ptr(), two.name().as_ptr()];
+    let mut passing = Passing {
+        words: words.as_mut_ptr(),
+        count: words.len() as c_int,
+        gap: 0,
+        more: [0; 4],
+    };
+    let ptr = (&raw mut passing).cast();
+    let word = |at| api!(RedisModule_CommandFilterArgGet(ptr, at)).unwrap_or(null_mut());
+    let open = api!(RedisModule_CommandFilterArgsCount(ptr)) == Some(passing.count)
+        && word(0).cast() == one.name().as_ptr()
+        && word(1).cast() == two.name().as_ptr()
+        && word(2).is_null();
+    LIES_OPEN.store(open, Ordering::Relaxed);
+}
 
 /// A filter that the server runs.
 #[derive(Clone, Copy)]
@@ -61,14 +103,42 @@ impl<'f> FilterWords<'f> {
         }
     }
 
+    /// All words, where they may be read without the API.
+    #[inline]
+    fn open(self) -> Option<Args<'f>> {
+        if !LIES_OPEN.load(Ordering::Relaxed) {
+            return None;
+        }
+        let passing = self.ptr.cast::<Passing>();
+        // SAFETY: what the server has handed to the filter, whose shape was recognised at load; it
+        // is read in place, for it is shorter than our own.
+        let words = unsafe { (*passing).words };
+        // SAFETY: as above.
+        let count = unsafe { (*passing).count };
+        // SAFETY: the server lends so many words for the length of the callback.
+        Some(unsafe { Args::from_raw(words, count) })
+    }
+
     /// How many words there are, the command's name included.
     pub(crate) fn len(self) -> usize {
+        if let Some(words) = self.open() {
+            return words.len();
+        }
         let count = api!(RedisModule_CommandFilterArgsCount(self.ptr));
         usize::try_from(count.unwrap_or(0)).unwrap_or(0)
     }
 
     /// The bytes of a word.
+    #[inline]
     pub(crate) fn bytes(self, index: usize) -> Option<&'f [u8]> {
+        match self.open() {
+            Some(words) => words.bytes(index),
+            None => self.asked_bytes(index),
+        }
+    }
+
+    #[cold]
+    fn asked_bytes(self, index: usize) -> Option<&'f [u8]> {
         let index = i32::try_from(index).ok()?;
         let word = api!(RedisModule_CommandFilterArgGet(self.ptr, index))?;
         if word.is_null() {
@@ -80,10 +150,7 @@ impl<'f> FilterWords<'f> {
 
     /// Writes `mark` over the first word.
     pub(crate) fn rename(self, mark: Mark) {
-        api!(RedisModule_RetainString(
-            std::ptr::null_mut(),
-            mark.0.as_ptr()
-        ));
+        api!(RedisModule_RetainString(null_mut(), mark.0.as_ptr()));
         api!(RedisModule_CommandFilterArgReplace(
             self.ptr,
             0,
@@ -106,9 +173,8 @@ unsafe impl Sync for Mark {}
 impl Mark {
     /// A mark of that text.
     pub(crate) fn new(text: &[u8]) -> Option<Self> {
-        let null = std::ptr::null_mut();
         let made = api!(RedisModule_CreateString(
-            null,
+            null_mut(),
             text.as_ptr().cast(),
             text.len()
         ))?;
