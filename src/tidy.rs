@@ -41,7 +41,6 @@ const UNSAFE_FILES: &[&str] = &[
     "machine/mod.rs", // one impl: a mapping may go to another thread
     "machine/linux.rs",
     "machine/simulated.rs",
-    "pool/arena.rs",  // a prefetch
     "pool/faults.rs", // tests' allocator: the system's, until it refuses
     "pool/remote_free.rs",
     "pool/handle.rs",

@@ -42,14 +42,6 @@ impl<T: Default> Arena<T> {
         chunk.get_mut(id as usize % CHUNK)
     }
 
-    /// Asks for the record's cache line: a hint, and nothing where it is not known how to give it.
-    #[inline]
-    pub(super) fn prefetch(&self, id: u32) {
-        if let Some(record) = self.get(id) {
-            prefetch(record);
-        }
-    }
-
     /// Stores a record and returns its number.
     pub(super) fn insert(&mut self, record: T) -> Result<u32, OutOfMemory> {
         if self.free.is_empty() {
@@ -101,18 +93,6 @@ impl<T: Default> Arena<T> {
         self.free.extend((first as u32..high as u32).rev());
         Ok(())
     }
-}
-
-#[inline]
-fn prefetch<T>(place: &T) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
-        // SAFETY: a prefetch reads nothing that the program could see, wherever it points.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(place).cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = place;
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@
 //! time to empty.
 
 use super::class::SizeClass;
+use super::loose::HALF;
 use super::owner::Owner;
 use super::piece::Piece;
 use super::slab::{Place, NO_SLAB};
@@ -35,9 +36,6 @@ impl Owner {
         if self.refill_from_slabs(node, class).is_some() {
             return Some(());
         }
-        if self.empty_queue() && self.has_free(node, class) {
-            return Some(());
-        }
         if self.recall(node, class) && self.has_free(node, class) {
             return Some(());
         }
@@ -56,13 +54,14 @@ impl Owner {
             let bin = books.bin(node, class);
             bin.map(|bin| [bin.current, bin.partial])
         };
-        if sources(self)?.iter().any(|id| self.queue.waits_for(*id)) {
-            // What comes back of them may be free already: see `queue.rs`.
-            self.empty_queue();
-        }
         let [current, partial] = sources(self)?;
         if let Some(group) = self.free_group(current) {
             return self.aim(current, group);
+        }
+        let slab = self.slabs.get(partial)?;
+        if class.blocks() - slab.live() < usize::from(HALF) {
+            let tag = Piece::tag_of(class.as_byte(), node.as_byte());
+            return self.gather_loose(tag).then_some(());
         }
         let group = self.free_group(partial)?;
         self.adopt(partial, group)

@@ -3,7 +3,6 @@
 use super::address::Tenant;
 use super::class::{SizeClass, UNIT};
 use super::large::{Large, Run};
-use super::loose::parts;
 use super::owner::Owner;
 use super::region::Region;
 use super::slab::{Place, Slab, GROUP, NO_SLAB};
@@ -239,13 +238,13 @@ impl Owner {
         let mut counts = BTreeMap::<u32, u8>::new();
         for (tag, bin) in self.bins.iter().enumerate() {
             let mut seen = BTreeSet::new();
-            for &word in self.loose.of(tag, bin.loose.into()) {
-                let (id, block) = parts(word);
+            for &entry in bin.stack.first(bin.loose) {
+                let (id, block) = (entry.slab, entry.block());
                 let slab = self.slabs.get(id);
                 let slab = slab.filter(|slab| usize::from(slab.tag) == tag);
                 let bits = slab.and_then(|slab| slab.word(block / 64, &self.spills));
                 let free = bits.is_some_and(|bits| bits & (1 << (block % 64)) != 0);
-                ensure(free && seen.insert(word), || {
+                ensure(free && seen.insert(entry), || {
                     format!("block {block} of slab {id} is not loose")
                 })?;
                 *counts.entry(id).or_default() += 1;

@@ -178,8 +178,8 @@ impl NodeGauge {
         !met
     }
 
-    /// Bytes of blocks that have not come home; below zero, wrapped around, while the last of them
-    /// waits to be found freed twice.
+    /// Bytes of blocks that have not come home; perhaps below zero, wrapped around, where another
+    /// thread reads while they change.
     pub(super) fn owned(&self) -> u64 {
         let room = self.word.get() >> self.shift();
         self.anchor.get().wrapping_sub(room)
@@ -240,11 +240,6 @@ impl NodeGauge {
     /// A block got `bytes` bigger.
     pub(super) fn grow(&self, bytes: usize) {
         self.change(bytes as i64, 0);
-    }
-
-    /// That block did not come home after all.
-    pub(super) fn give_back(&self, bytes: usize) {
-        self.change(bytes as i64, 1);
     }
 
     /// Whether `bytes` more stay within the limit.

@@ -57,10 +57,9 @@ impl Owner {
         bytes
     }
 
-    /// Gives up what is kept for the next allocation and has not been used: blocks that wait for
-    /// their slab, current slabs without blocks.
+    /// Gives up what is kept for the next allocation and has not been used: loose blocks and
+    /// current slabs without others.
     pub(super) fn release_idle(&mut self) {
-        self.empty_queue();
         for node in (0..self.nodes.len()).filter_map(NodeId::new) {
             self.release_empty_currents(node);
         }

@@ -19,7 +19,7 @@ use super::class::{SizeClass, BLOCK_MIN};
 use super::compact::Turn;
 use super::gauge::{Gauges, NodeUsage};
 use super::large::{Extent, HEADER};
-use super::owner::{node_count, Common, Freed, Owner};
+use super::owner::{node_count, Common, Owner};
 use super::piece::Piece;
 use super::remote_free::{Chain, Key, RemoteStack};
 use super::{Meter, OutOfMemory};
@@ -362,17 +362,9 @@ impl PoolHandle {
 
     #[inline(never)]
     fn free_near(self, block: Block) {
-        match self.fast(|books| books.free_near(block.0)) {
-            Some(Freed::Yes) => {}
-            Some(Freed::But(oldest)) => self.put_slowly(oldest),
-            Some(Freed::Not) | None => self.free_slowly(block),
+        if self.fast(|books| books.free_near(block.0)) != Some(true) {
+            self.free_slowly(block);
         }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn put_slowly(self, piece: Piece) {
-        self.with_books(|books| books.put_slowly(piece));
     }
 
     #[cold]
@@ -497,7 +489,6 @@ impl PoolHandle {
     pub fn choose_leaving(self, turn: Turn) -> Option<Turn> {
         self.with_books(|books| {
             let (node, class) = turn.bin(books.nodes.len())?;
-            books.empty_queue();
             books.choose(node, class);
             Some(turn.next())
         })
@@ -533,10 +524,7 @@ impl PoolHandle {
     /// # Errors
     /// What is broken, or that this is not the owner thread.
     pub fn check(self) -> Result<(), String> {
-        let checked = self.with_books(|books| {
-            books.empty_queue();
-            books.check()
-        });
+        let checked = self.with_books(|books| books.check());
         checked.unwrap_or_else(|| Err("only the owner thread can check the pool".into()))
     }
 
@@ -548,7 +536,6 @@ impl PoolHandle {
     /// Blocks that could not be taken back: freed twice, or never given out by this pool.
     #[must_use]
     pub fn faults(self) -> u64 {
-        self.with_books(Owner::empty_queue);
         self.0.common.gauges.faults()
     }
 
@@ -683,7 +670,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_that_waits_or_lies_aside_does_not_come_back_twice() {
+    fn a_block_that_lies_aside_does_not_come_back_twice() {
         let bench = bench(&[Bytes::mib(64)]);
         let pool = bench.pool;
         let alloc = |_| pool.alloc(64, &[node(0)]).unwrap();
@@ -708,7 +695,7 @@ mod tests {
     }
 
     #[test]
-    fn a_double_free_that_waits_takes_nothing_from_a_new_owner() {
+    fn a_double_free_takes_nothing_from_a_new_owner() {
         let bench = bench(&[Bytes::mib(64)]);
         let (pool, mut faults) = (bench.pool, 0);
         for size in [16, 24, 64, 200, 480] {

@@ -39,7 +39,6 @@ mod loose;
 mod node;
 mod owner;
 mod piece;
-mod queue;
 mod region;
 mod remote_free;
 mod room;

@@ -13,10 +13,9 @@ use super::class::SizeClass;
 use super::gauge::Gauges;
 use super::give_back::Departing;
 use super::large::Large;
-use super::loose::{Loose, LOOSE_MAX};
+use super::loose::LOOSE_MAX;
 use super::node::NodePool;
 use super::piece::Piece;
-use super::queue::{Queue, Waiting};
 use super::region::Region;
 use super::remote_free::{Chain, RemoteStack};
 use super::slab::{Fault, Place, Slab, Spill};
@@ -37,16 +36,6 @@ pub(super) struct Common {
     pub(super) stack: RemoteStack,
 }
 
-/// What became of a block on the fast way.
-pub(super) enum Freed {
-    /// It was taken back, or waits for it.
-    Yes,
-    /// Nothing: the slow way is to take it.
-    Not,
-    /// It was counted; this one, which was counted then or before, must be put back slowly.
-    But(Piece),
-}
-
 /// How many nodes there are numbers for.
 pub(super) fn node_count(topology: &Topology) -> usize {
     let numbers = topology.nodes.iter().map(|info| info.id.index() + 1);
@@ -62,8 +51,6 @@ pub(super) struct Owner {
     pub(super) nodes: Vec<NodePool>,
     /// By the tag of their blocks.
     pub(super) bins: Vec<Bin>,
-    pub(super) loose: Loose,
-    pub(super) queue: Queue,
     /// The slab that the window of its bin is to follow frees to.
     wanted: Option<u32>,
     pub(super) slabs: Arena<Slab>,
@@ -93,8 +80,6 @@ impl Owner {
             backlog,
             nodes: (0..count).map(capacity).map(NodePool::new).collect(),
             bins: bins.collect(),
-            loose: Loose::new(count << u8::BITS),
-            queue: Queue::new(),
             wanted: None,
             slabs: Arena::new(),
             spills: Arena::new(),
@@ -122,11 +107,11 @@ impl Owner {
             let found = bin.turn().then(|| bin.take_within());
             return Some(Piece::tagged(found??, tag));
         }
-        let (gauge, toll) = (bin.gauge, bin.toll);
-        if self.queue.may_hold(self.top_loose(tag)?) || !gauge.take_within(toll) {
+        if !bin.gauge.take_within(bin.toll) {
             return None;
         }
-        Some(Piece::tagged(self.take_loose(tag)?, tag))
+        let taken = bin.take_loose(&mut self.slabs, &mut self.spills);
+        Some(Piece::tagged(taken?, tag))
     }
 
     /// A block for `size` bytes on the first node of `order` that has room.
@@ -161,20 +146,16 @@ impl Owner {
             return None;
         }
         let tag = Piece::tag_of(class.as_byte(), node.as_byte());
-        if !self.bin(node, class)?.has_free() {
-            if self
-                .top_loose(tag)
-                .is_some_and(|ptr| self.queue.may_hold(ptr))
-            {
-                self.empty_queue();
-            }
-            if let Some(ptr) = self.take_loose(tag) {
-                return Some((ptr, class.size()));
-            }
+        let bin = self.bin(node, class)?;
+        if !bin.has_free() && bin.loose == 0 {
             self.refill(node, class)?;
         }
         let bin = self.bins.get_mut(usize::from(tag))?;
-        Some((bin.take()?, bin.size()))
+        let taken = match bin.take() {
+            None => bin.take_loose(&mut self.slabs, &mut self.spills),
+            taken => taken,
+        };
+        Some((taken?, class.size()))
     }
 
     fn count_out(&mut self, node: NodeId, bytes: usize) {
@@ -222,31 +203,15 @@ impl Owner {
         spot.is_some_and(|spot| bin.put_within(piece.ptr, spot))
     }
 
-    /// The next fastest, outside the window: the block waits until its record is near.
-    pub(super) fn free_near(&mut self, piece: Piece) -> Freed {
-        let Some(bin) = self.bins.get_mut(usize::from(piece.tag())) else {
-            return Freed::Not;
-        };
-        if bin.covers(piece.addr()) || !bin.gauge.give_within(bin.toll) {
-            return Freed::Not;
-        }
-        let id = self.table.slab_at(piece.addr());
-        self.slabs.prefetch(id);
-        match self.queue.push(piece, id) {
-            Some(oldest) if !self.put_fast(oldest) => Freed::But(oldest.piece()),
-            _ => Freed::Yes,
-        }
-    }
-
-    /// The fast way to take a block back that waited: it becomes a loose one; whether it did.
+    /// The next fastest, outside the window: it becomes a loose one; whether it did.
     #[inline]
-    fn put_fast(&mut self, waiting: Waiting) -> bool {
-        let (piece, id) = (waiting.piece(), waiting.slab);
-        let slab = self.slabs.get_mut(id);
-        let Some(slab) = slab.filter(|slab| slab.tag == piece.tag()) else {
+    pub(super) fn free_near(&mut self, piece: Piece) -> bool {
+        let Some(bin) = self.bins.get_mut(usize::from(piece.tag())) else {
             return false;
         };
-        let Some(bin) = self.bins.get_mut(usize::from(piece.tag())) else {
+        let id = self.table.slab_at(piece.addr());
+        let slab = self.slabs.get_mut(id);
+        let Some(slab) = slab.filter(|slab| slab.tag == piece.tag()) else {
             return false;
         };
         if bin.loose == LOOSE_MAX || !slab.may_be_loose() {
@@ -255,22 +220,23 @@ impl Owner {
         let Some(block) = bin.block_of_slab(slab.offset_of(piece.addr())) else {
             return false;
         };
-        slab.set(block, &mut self.spills) && self.loose.keep(bin, slab, id, block)
+        let Some(bits) = slab.word_mut(block / 64, &mut self.spills) else {
+            return false;
+        };
+        let bit = 1 << (block % 64);
+        if *bits & bit != 0 || !bin.gauge.give_within(bin.toll) {
+            return false;
+        }
+        *bits |= bit;
+        bin.keep(slab, id, block, piece.ptr);
+        true
     }
 
-    /// Puts a block back that was counted as it was freed, and lets the window follow.
-    pub(super) fn put_slowly(&mut self, piece: Piece) {
-        self.put_counted(piece);
-        self.follow();
-    }
-
-    /// Moves a window to the slab that two frees in a row went to. What waits goes back first: see
-    /// `queue.rs`.
+    /// Moves a window to the slab that two frees in a row went to.
     fn follow(&mut self) {
         let Some(id) = self.wanted.take() else {
             return;
         };
-        self.empty_queue();
         let place = self.slabs.get(id).map(|slab| slab.place);
         match (place, self.free_group(id)) {
             (Some(Place::Current), Some(group)) => self.aim(id, group),
@@ -279,31 +245,14 @@ impl Owner {
         };
     }
 
-    fn put_counted(&mut self, piece: Piece) {
-        if self.put_small(piece).is_err() {
-            self.common
-                .gauges
-                .node(piece.node())
-                .give_back(piece.class().size());
-            self.common.gauges.fault();
-        }
-    }
-
-    /// Puts every block back that waits; whether there were any.
-    pub(super) fn empty_queue(&mut self) -> bool {
-        let mut any = false;
-        while let Some(piece) = self.queue.pop() {
-            self.put_counted(piece);
-            any = true;
-        }
-        self.queue.forget();
-        self.wanted = None;
-        any
-    }
-
     /// Takes a block back from the owner thread.
     pub(super) fn free(&mut self, piece: Piece) {
-        self.empty_queue();
+        let id = self.table.slab_at(piece.addr());
+        let bin = self.bins.get(usize::from(piece.tag()));
+        // Where two frees in a row go to one slab, the window follows them instead.
+        if bin.is_some_and(|bin| bin.loose == LOOSE_MAX && bin.again != id) {
+            self.spill_loose(piece.tag());
+        }
         match self.put(piece) {
             Ok(_) => self.settle_if_due(piece.node()),
             Err(_) => self.common.gauges.fault(),
@@ -393,7 +342,7 @@ impl Owner {
         let bin = self.bins.get_mut(usize::from(piece.tag()));
         let bin = bin.ok_or(Fault::ForeignPointer)?;
         let again = std::mem::replace(&mut bin.again, id) == id;
-        let gives = again || !bin.has_free();
+        let gives = again || !bin.has_free() && bin.loose == 0;
         match place {
             Place::Current => self.wanted = Some(id),
             _ if empty => {

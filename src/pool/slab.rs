@@ -228,6 +228,11 @@ impl Slab {
         }
     }
 
+    /// So many more blocks count as live.
+    pub(super) const fn count_live(&mut self, more: i16) {
+        self.live = self.live.wrapping_add_signed(more);
+    }
+
     /// Its loose blocks are free as others are.
     pub(super) fn set_loose_free(&mut self) {
         self.live -= u16::from(self.loose);
@@ -305,8 +310,9 @@ impl Slab {
         }
     }
 
+    /// A word of the bitmap.
     #[inline]
-    fn word_mut<'a>(
+    pub(super) fn word_mut<'a>(
         &'a mut self,
         word: usize,
         spills: &'a mut Arena<Spill>,

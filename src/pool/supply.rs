@@ -172,7 +172,6 @@ impl Owner {
         if let Some(granted) = books.room.grant(machine, node, want, need) {
             return Ok(granted);
         }
-        self.empty_queue();
         self.release_empty_currents(node);
         // No more than is needed: what lies there may have to be torn down OS page by OS page.
         loop {

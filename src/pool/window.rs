@@ -34,6 +34,7 @@
 use super::arena::Arena;
 use super::class::{divide, SizeClass};
 use super::gauge::{NodeGauge, Toll};
+use super::loose::Stack;
 use super::piece::offset_ptr;
 use super::slab::{count, Fault, Group, Place, Slab, Spill, GROUP, NO_SLAB};
 use std::ptr::NonNull;
@@ -79,9 +80,14 @@ pub(super) struct Bin {
     pub(super) leaving: u32,
     /// The partly used slab that a block came back to last.
     pub(super) again: u32,
+    /// The loose blocks.
+    pub(super) stack: Stack,
 }
 
-const _: () = assert!(size_of::<Bin>() == 128, "two cache lines");
+const _: () = assert!(
+    std::mem::offset_of!(Bin, stack) <= 128,
+    "two cache lines in front of the loose blocks"
+);
 const _: () = assert!(
     std::mem::offset_of!(Bin, words) <= 64,
     "the second is for the bits"
@@ -124,6 +130,7 @@ impl Bin {
             partial: NO_SLAB,
             leaving: NO_SLAB,
             again: NO_SLAB,
+            stack: Stack::EMPTY,
         }
     }
 
