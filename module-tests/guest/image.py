@@ -103,8 +103,9 @@ def add_python(archive, search, script):
             archive.file(f"{library}/{inner}.pyc", compiled)
 
 
-def build(packages, server, module, script, arguments):
-    """The image as bytes; `script` is the one of inside/ that runs, with these arguments."""
+def build(packages, server, module, script, arguments, cpus=None):
+    """The image as bytes; `script` is the one of inside/ that runs, with these arguments, on these
+    CPUs or on any."""
     archive = Archive()
     search = packages / "usr" / "lib" / "x86_64-linux-gnu"
     for folder in ("proc", "sys", "dev", "tmp", "run", "bin", "sbin", "usr/bin", "usr/sbin"):
@@ -121,4 +122,6 @@ def build(packages, server, module, script, arguments):
     for source in [*INSIDE.glob("*.py"), WIRE]:
         archive.file(f"tests/{source.name}", source)
     archive.entry("tests/arguments", 0o100644, "\n".join([script, *arguments]).encode())
+    if cpus:
+        archive.entry("tests/cpus", 0o100644, cpus.encode())
     return archive.whole()

@@ -1,5 +1,6 @@
 """What the plugin counted and the guest told of one row of `make bench-numa`."""
 
+import bisect
 import dataclasses
 import json
 
@@ -31,6 +32,7 @@ class Outcome:
     pages: list  # (virtual page, node, misses) of the last window
     facts: dict
     moves: list  # (moves, bytes moved) by window
+    requests: int  # in a window
 
     @property
     def settled(self):
@@ -69,6 +71,20 @@ def read_facts(text):
                 moves.append((told["moves"], told["moved_bytes"]))
             facts.update(told)
     return facts, moves
+
+
+def of_index(outcome):
+    """The last window's misses on OS pages that hold no byte of a value: of the server's tables,
+    entries and key names, its objects, buffers and stack. All of them, and those of the near node."""
+    ranges = outcome.facts.get("value_pages", [])
+    starts = [low for low, _ in ranges]
+    everywhere = near = 0
+    for page, node, misses in outcome.pages:
+        at = bisect.bisect(starts, page) - 1
+        if at < 0 or page >= ranges[at][1]:
+            everywhere += misses
+            near += misses if node == NEAR_NODE else 0
+    return everywhere, near
 
 
 def by_mapping(outcome):

@@ -75,18 +75,26 @@ class Misses(unittest.TestCase):
 
     def test_a_row_has_settled_when_the_last_two_windows_of_its_warm_up_agree(self):
         windows, pages = misses.read_counts(self.COUNTS, 10)
-        self.assertTrue(misses.Outcome("row", windows, pages, {}, []).settled)
-        self.assertFalse(misses.Outcome("row", windows[1:], pages, {}, []).settled)
+        self.assertTrue(misses.Outcome("row", windows, pages, {}, [], 10).settled)
+        self.assertFalse(misses.Outcome("row", windows[1:], pages, {}, [], 10).settled)
         windows[1].far += 0.05
-        self.assertFalse(misses.Outcome("row", windows, pages, {}, []).settled)
+        self.assertFalse(misses.Outcome("row", windows, pages, {}, [], 10).settled)
 
     def test_misses_are_told_by_mapping(self):
         told = '{"window": 1, "moves": 3, "moved_bytes": 10}\r\n{"maps": [[32512, 32514, ""], [8, 9, "x"]]}\n'
         facts, moves = misses.read_facts(told)
         windows, pages = misses.read_counts(self.COUNTS, 10)
-        row = misses.Outcome("row", windows, pages, facts, moves)
+        row = misses.Outcome("row", windows, pages, facts, moves, 10)
         self.assertEqual(misses.by_mapping(row), {"anonymous": 20, "other": 1})
         self.assertEqual(row.moves, [(3, 10)])
+
+    def test_the_index_is_what_misses_on_pages_without_values(self):
+        facts = {"value_pages": [[0x7F01, 0x7F03], [0x8000, 0x8001]]}
+        _, pages = misses.read_counts(self.COUNTS, 10)
+        row = misses.Outcome("row", [], pages, facts, [], 10)
+        self.assertEqual(misses.of_index(row), (16, 16))
+        facts["value_pages"] = [[0x7F00, 0x7F01]]
+        self.assertEqual(misses.of_index(row), (6, 1))
 
     @unittest.skipUnless(shutil.which("cc"), "no C compiler here")
     def test_the_plugin_counts_accesses_of_known_outcome(self):

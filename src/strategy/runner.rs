@@ -11,7 +11,8 @@
 //! long: slow paths run once an interval, which is many ticks, and a fast path leaves half.
 //!
 //! The runner trusts no strategy. A plan that names a node the machine does not have is not
-//! carried out; errors, such plans and overrun time are strikes (see `slot`).
+//! carried out; errors and such plans are strikes, and so is overrun time that smaller steps do not
+//! mend (see `slot`). Until then a late plan is a plan: its time is spent, and charged to the pace.
 //!
 //! It has no clock and no log: time comes from the view, and what there is to say goes back to
 //! the caller as events.
@@ -26,7 +27,8 @@ use std::fmt;
 const OVERRUN_FACTOR: u64 = 2;
 /// And this many microseconds on top, since small budgets are smaller than one cold cache.
 const OVERRUN_SLACK_US: u64 = 1000;
-/// A run that works this long is its strategy's last: five of them would be a standstill.
+/// A run that works this long is the last of another module's strategy: many would be a standstill.
+/// Those of our own bound each step, so that only the machine can have been that slow.
 const STANDSTILL_US: u64 = 50_000;
 
 /// Why a slot cannot be had or changed.
@@ -158,7 +160,7 @@ impl Runner {
     pub fn set(&mut self, at: SlotIndex, name: &str, value: &str) -> Result<(), String> {
         let slot = self.slot(at).map_err(|error| error.to_string())?;
         let changed = slot.strategy.set(name, value);
-        changed.map_err(|reason| format!("{} refused it: {reason}", slot.strategy.name()))
+        changed.map_err(|reason| format!("strategy {} refused it: {reason}", slot.strategy.name()))
     }
 
     /// Lets a slot run or not. Enabling forgives what stopped it.
@@ -347,6 +349,8 @@ fn run(
     if path == Path::Fast {
         granted.time_us = granted.time_us.div_ceil(2);
     }
+    let whole_us = granted.time_us;
+    granted.time_us = slot.part_of(path, whole_us);
     let (start_us, start_cpu_us) = (engine.now_us(), engine.cpu_us());
     let decided = match path {
         Path::Fast => slot.strategy.fast(engine.view(), &granted),
@@ -356,27 +360,36 @@ fn run(
     let worked_us = engine.cpu_us().saturating_sub(start_cpu_us);
     slot.note_time(spent_us);
     budget.spend_time(spent_us);
-    let judged = decided
-        .and_then(|plan| sound(plan, engine))
-        .and_then(|plan| in_time(plan, worked_us, granted.time_us));
-    match judged {
-        Ok(plan) => {
+    let judged = decided.and_then(|plan| sound(plan, engine));
+    match (judged, in_time(worked_us, whole_us)) {
+        (Ok(plan), Ok(())) => {
             slot.forgive(path);
             carry(slot, plan, engine, budget);
         }
-        Err(reason) => {
-            let stopped = if worked_us >= STANDSTILL_US {
-                slot.strike_out(&reason);
-                true
-            } else {
-                slot.strike(path, &reason)
-            };
-            events.extend(stopped.then(|| Event::Stopped {
-                slot: at,
-                name: slot.strategy.name().to_owned(),
-                reason: reason.to_string(),
-            }));
+        (Ok(plan), Err(late)) => {
+            let standstill = worked_us >= STANDSTILL_US && slot.strategy.module().is_some();
+            if standstill {
+                slot.strike_out(&late);
+                events.push(stopped(at, slot, &late));
+            } else if slot.halve(path) {
+                carry(slot, plan, engine, budget);
+            } else if slot.strike(path, &late) {
+                events.push(stopped(at, slot, &late));
+            }
         }
+        (Err(reason), _) => {
+            if slot.strike(path, &reason) {
+                events.push(stopped(at, slot, &reason));
+            }
+        }
+    }
+}
+
+fn stopped(slot: SlotIndex, of: &Slot, reason: &StrategyError) -> Event {
+    Event::Stopped {
+        slot,
+        name: of.strategy.name().to_owned(),
+        reason: reason.to_string(),
     }
 }
 
@@ -395,16 +408,16 @@ fn sound(plan: Plan, engine: &mut dyn Engine) -> Result<Plan, StrategyError> {
     }
 }
 
-/// The plan, where it was made in time.
-fn in_time(plan: Plan, spent_us: u64, granted_us: u64) -> Result<Plan, StrategyError> {
-    let most_us = granted_us
+/// Whether a run kept its time, judged by what it would have had without halvings.
+fn in_time(spent_us: u64, whole_us: u64) -> Result<(), StrategyError> {
+    let most_us = whole_us
         .saturating_mul(OVERRUN_FACTOR)
         .saturating_add(OVERRUN_SLACK_US);
     if spent_us <= most_us {
-        Ok(plan)
+        Ok(())
     } else {
         Err(StrategyError(format!(
-            "it took {spent_us} us where it had {granted_us}"
+            "it took {spent_us} us where it had {whole_us}"
         )))
     }
 }
@@ -422,7 +435,7 @@ fn carry(slot: &mut Slot, plan: Plan, engine: &mut dyn Engine, budget: &mut Budg
 #[cfg(test)]
 mod tests {
     use super::super::sim::{name, node, runner, Sim, TICK};
-    use super::super::slot::STRIKES_MAX;
+    use super::super::slot::{HALVINGS_MAX, STRIKES_MAX};
     use super::super::View;
     use super::*;
     use crate::ids::{Bytes, NodeId};
@@ -625,17 +638,85 @@ mod tests {
         assert!(stopped(&mut runner).contains("node 7"));
     }
 
+    /// Looks at a key until that much time has passed.
+    fn dawdle(view: &mut dyn View, us: u64) {
+        let until_us = view.now_us() + us;
+        while view.now_us() < until_us {
+            view.look(&name(0));
+        }
+    }
+
     #[test]
     fn overrunning_the_time_again_and_again_stops_a_strategy() {
         let mut runner = acting(|view| {
-            let until_us = view.now_us() + 5000;
-            while view.now_us() < until_us {
-                view.look(&name(0));
-            }
-            Ok(move_0(node(1)))
+            dawdle(view, 5000);
+            Ok(Plan::new())
         });
-        assert!(stopped(&mut runner).contains("us where it had"));
-        assert!(runner.status(slot(5)).unwrap().counts.longest_us >= 5000);
+        let mut sim = sim();
+        let runs = HALVINGS_MAX + STRIKES_MAX;
+        for run in 1..=runs {
+            let events = sim.tick(&mut runner, TICK);
+            let status = runner.status(slot(5)).unwrap();
+            assert_eq!(status.counts.failures, u64::from(run));
+            assert_eq!(
+                (status.enabled, events.len()),
+                (run < runs, usize::from(run == runs))
+            );
+        }
+        let status = runner.status(slot(5)).unwrap();
+        assert!(status.stopped.unwrap().contains("us where it had"));
+        assert!(status.counts.longest_us >= 5000);
+    }
+
+    /// Takes six times what it is given, as on a machine that is that slow.
+    struct Slow;
+
+    impl Strategy for Slow {
+        fn name(&self) -> &'static str {
+            "slow"
+        }
+
+        fn description(&self) -> &'static str {
+            "works at a sixth of the speed"
+        }
+
+        fn fast(&mut self, _: &mut dyn View, _: &Budget) -> Result<Plan, StrategyError> {
+            Ok(Plan::new())
+        }
+
+        fn decide(&mut self, view: &mut dyn View, had: &Budget) -> Result<Plan, StrategyError> {
+            dawdle(view, had.time_us * 6);
+            Ok(Plan::new())
+        }
+
+        fn pass(&mut self, _: &mut dyn View, _: usize) -> Result<(Plan, usize), StrategyError> {
+            Ok((Plan::new(), 0))
+        }
+    }
+
+    #[test]
+    fn a_slow_machine_gets_smaller_steps_and_stops_nobody() {
+        let (mut sim, mut runner) = (sim(), Runner::new());
+        runner
+            .install(slot(5), Box::new(Slow), Priority::Normal, 10)
+            .unwrap();
+        let runs = 1000;
+        // So much that six times as much is more than the slack of an overrun.
+        let ample = Budget {
+            time_us: 5000,
+            ..TICK
+        };
+        for _ in 0..runs {
+            let events = sim.tick(&mut runner, ample);
+            assert!(events.is_empty(), "{events:?}");
+        }
+        let status = runner.status(slot(5)).unwrap();
+        assert!(status.enabled && status.counts.executions == runs);
+        let late = status.counts.failures;
+        assert!(
+            (1..runs / 20).contains(&late),
+            "{late} of {runs} runs were late"
+        );
     }
 
     #[test]

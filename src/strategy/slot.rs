@@ -1,15 +1,25 @@
 //! A slot: one strategy, when it runs, and how it has done.
 //!
-//! A strategy that fails or overruns its time gets a strike; a good run of the same path takes all
-//! its strikes away (the fast path runs a hundred times as often and would excuse every failure of
-//! the slow one). [`STRIKES_MAX`] in a row stop it until a user enables it again: one slow run says
-//! more about the machine than about the strategy, but a strategy that never keeps its time would
-//! take the server's.
+//! A strategy that fails gets a strike; a good run of the same path takes all its strikes away (the
+//! fast path runs a hundred times as often and would excuse every failure of the slow one).
+//! [`STRIKES_MAX`] in a row stop it until a user enables it again.
+//!
+//! One that overruns its time is given half of it from then on, and half of that, down to a part in
+//! 2^[`HALVINGS_MAX`]; [`GOOD_RUNS`] good runs in a row take one halving back. Only an overrun with
+//! that little is a strike: on a slow or overcommitted machine a step takes long whoever makes it,
+//! and the same strategy keeps its time with smaller steps. One that never does would take the
+//! server's.
 
 use super::{Strategy, StrategyError};
 
 /// Bad runs in a row that stop a strategy.
 pub const STRIKES_MAX: u32 = 5;
+
+/// How often the time of a strategy that overruns is halved before it gets a strike.
+pub(super) const HALVINGS_MAX: u32 = 4;
+
+/// Good runs in a row after which one halving is taken back.
+const GOOD_RUNS: u32 = 64;
 
 /// Shortest and longest interval between runs, in milliseconds.
 pub const INTERVAL_MS: std::ops::RangeInclusive<u64> = 1..=86_400_000;
@@ -103,8 +113,16 @@ pub(super) struct Slot {
     pub(super) enabled: bool,
     pub(super) due_ms: u64,
     pub(super) counts: SlotCounts,
-    strikes: [u32; 2],
+    standings: [Standing; 2],
     stopped: Option<String>,
+}
+
+/// How one path of a slot has kept its time of late.
+#[derive(Clone, Copy, Default)]
+struct Standing {
+    strikes: u32,
+    halvings: u32,
+    good_runs: u32,
 }
 
 impl Slot {
@@ -116,7 +134,7 @@ impl Slot {
             enabled: true,
             due_ms: 0,
             counts: SlotCounts::default(),
-            strikes: [0; 2],
+            standings: Default::default(),
             stopped: None,
         }
     }
@@ -137,7 +155,7 @@ impl Slot {
     pub(super) fn set_enabled(&mut self, enabled: bool) {
         self.enabled = enabled;
         if enabled {
-            self.strikes = [0; 2];
+            self.standings = Default::default();
             self.stopped = None;
         }
     }
@@ -157,17 +175,39 @@ impl Slot {
         self.counts.longest_us = self.counts.longest_us.max(spent_us);
     }
 
-    /// Takes all strikes of a path away.
+    /// What a path gets of a time.
+    pub(super) fn part_of(&mut self, path: Path, time_us: u64) -> u64 {
+        time_us >> self.standing(path).halvings
+    }
+
+    /// Takes all strikes of a path away, and in the long run its halvings.
     pub(super) fn forgive(&mut self, path: Path) {
-        *self.strikes_of(path) = 0;
+        let standing = self.standing(path);
+        standing.strikes = 0;
+        standing.good_runs += 1;
+        if standing.good_runs >= GOOD_RUNS {
+            standing.good_runs = 0;
+            standing.halvings = standing.halvings.saturating_sub(1);
+        }
+    }
+
+    /// Halves a path's time after an overrun; false where that was done often enough.
+    pub(super) fn halve(&mut self, path: Path) -> bool {
+        let standing = self.standing(path);
+        standing.good_runs = 0;
+        let halved = standing.halvings < HALVINGS_MAX;
+        standing.halvings += u32::from(halved);
+        self.counts.failures += u64::from(halved);
+        halved
     }
 
     /// Counts a bad run, and says whether it was the one too many.
     pub(super) fn strike(&mut self, path: Path, reason: &StrategyError) -> bool {
         self.counts.failures += 1;
-        let strikes = self.strikes_of(path);
-        *strikes += 1;
-        let stop = *strikes >= STRIKES_MAX;
+        let standing = self.standing(path);
+        standing.good_runs = 0;
+        standing.strikes += 1;
+        let stop = standing.strikes >= STRIKES_MAX;
         if stop {
             self.stop(format!("{STRIKES_MAX} bad runs in a row: {reason}"));
         }
@@ -185,8 +225,8 @@ impl Slot {
         self.stopped = Some(why);
     }
 
-    fn strikes_of(&mut self, path: Path) -> &mut u32 {
-        let [fast, slow] = &mut self.strikes;
+    fn standing(&mut self, path: Path) -> &mut Standing {
+        let [fast, slow] = &mut self.standings;
         match path {
             Path::Fast => fast,
             Path::Slow => slow,

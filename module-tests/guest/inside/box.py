@@ -319,7 +319,7 @@ class Box:
         self.undo.append(lambda: subprocess.run(["umount", str(place)], check=False))
         begun, wanted, taken = time.monotonic(), max(0, node.free() - leave), 0
         with open(place / "file", "wb", 0) as file:
-            for piece in (16 << 20, 1 << 20):
+            for piece in (16 << 20, 1 << 20, 64 << 10):
                 while taken + piece <= wanted and node.free() > leave + piece:
                     os.posix_fallocate(file.fileno(), taken, piece)
                     taken += piece

@@ -63,11 +63,13 @@ def tiers():
     return [set(ids((path / "nodelist").read_text())) for path in found]
 
 
-def used_by(pid):
-    """Bytes of a process on each node, as numa_maps tells."""
+def used_by(pid, of_files=True):
+    """Bytes of a process on each node, as numa_maps tells, with those of files it maps or without."""
     by_node = {}
     for line in pathlib.Path(f"/proc/{pid}/numa_maps").read_text().splitlines():
         words = line.split()
+        if not of_files and any(word.startswith("file=") for word in words):
+            continue
         size = next((int(w.partition("=")[2]) * 1024 for w in words if w.startswith("kernelpagesize_kB=")), 4096)
         for word in words[2:]:
             name, _, pages = word.partition("=")

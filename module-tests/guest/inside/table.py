@@ -9,15 +9,26 @@ JSON object a line: where the bytes lie, what was moved, which mapping holds whi
 A row is data: how the server starts, what of the kernel is switched on, which commands it is asked
 with, and how many windows it gets. Rows that never move a byte need few. All rows see nodes near
 and far alone (a cpuset bars the third), the same keys, the same requests.
+
+Time here is the guest's own work: a nanosecond for each instruction of any CPU, and none passes
+while the emulator is slow (see qemu.py). So every setting of time, of the kernel and of the module
+alike, is the default one, and a move costs what it costs beside a request. To warm up, requests come
+at RATE, so that the kernel and the module have time for their work, and where no work is to be done
+time jumps. The last windows, of which the last one counts, are as fast as client and server can be:
+what anybody does beside the requests then shows at the share that a busy server gives it.
+
+The emulator counts an instruction for the CPU that met it first. So no code is shared between the
+server's CPU and another one's: the server has copies of its libraries, and begins on its CPU.
 """
 
-import bisect
 import ctypes
 import itertools
 import json
+import math
 import mmap
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import time
@@ -39,7 +50,7 @@ import wire
 
 SIZES = [64, 96, 160, 256, 448, 768, 1024]
 DEPTH = 50  # requests in flight
-WARM = 3  # windows of a row that does not move
+FAST = 3  # windows at full speed, and all of a row that does not move
 SET_MEMPOLICY = 238  # the system call's number on amd64
 # Nodes by their number, whatever cpuset the server is in.
 STATIC = 1 << 15
@@ -47,10 +58,9 @@ BIND, INTERLEAVE, WEIGHTED = 2 | STATIC, 3 | STATIC, 6 | STATIC
 WEIGHTS = pathlib.Path("/sys/kernel/mm/mempolicy/weighted_interleave")
 DEMOTION = "/sys/kernel/mm/numa/demotion_enabled"
 SERVER_CPU, CLIENT_CPUS = 1, (2, 3)
-# Time as the module sees it, slowed like the emulated CPU, some fifty times: a tick must find as many
-# requests between it and the last one as on a machine, or its fixed cost would be most of the load.
-SLOW_TIME = ("numa-tick-interval", 100, "numa-tick-budget", 10_000, "numa-composite-lru-scan-batch-size", 20)
-MIB = 1 << 20
+RATE = 10_000  # requests in a second of the warm-up
+SCANS = pathlib.Path("/sys/kernel/debug/sched/numa_balancing")
+LIBRARIES = pathlib.Path("/lib/all")
 
 
 def say(**facts):
@@ -92,7 +102,7 @@ class Load:
         self.sums = list(itertools.accumulate(weights))
         # Which key has which rank: neither its age nor its size tells.
         self.ranked = self.dice.sample(self.values, len(self.values))
-        self.requests = settings["requests"]
+        self.requests, self.skew = settings["requests"], settings["skew"]
         self.encoded = {}
 
     @property
@@ -104,11 +114,13 @@ class Load:
         self.encoded = {value: wire.encode(self.get, value.key) for value in self.values}
         self.answers = {v: len(b"$%d\r\n" % len(v.data)) + len(v.data) + 2 for v in self.values}
 
-    def window(self, server):
-        """One window's requests; the replies are counted by their bytes."""
-        left = self.requests
+    def window(self, server, rate):
+        """One window's requests, at most `rate` a second; the replies are counted by their bytes."""
+        left, due = self.requests, time.monotonic()
         while left > 0:
-            some = [self.draw() for _ in range(min(left, DEPTH))]
+            some = self.dice.choices(self.ranked, cum_weights=self.sums, k=min(left, DEPTH))
+            due += len(some) / rate
+            time.sleep(max(0, due - time.monotonic()))
             server.client.socket.sendall(b"".join(self.encoded[value] for value in some))
             wanted = sum(self.answers[value] for value in some)
             while wanted > 0:
@@ -116,18 +128,23 @@ class Load:
             box.check(wanted == 0, "a reply had another length than its value")
             left -= len(some)
 
-    def draw(self):
-        return self.ranked[bisect.bisect(self.sums, self.dice.random() * self.sums[-1])]
+    def best(self, budget):
+        """The values that are asked for most by the byte, as many as the budget holds, and the rest."""
+        rank = {value: number for number, value in enumerate(self.ranked, 1)}
+        chosen, rest = [], []
+        for value in sorted(self.values, key=lambda value: rank[value] ** self.skew * len(value.data)):
+            fits = len(value.data) <= budget
+            (chosen if fits else rest).append(value)
+            budget -= len(value.data) if fits else 0
+        return chosen, rest
 
-    def near_bytes(self, server, near):
-        """Bytes of values on the near node, as the kernel says, and bytes of all values."""
+    def spans(self, server):
+        """Where the values lie in the server's memory: an address and a length each."""
         tag = self.dice.randbytes(judge.TAG)
         edit = self.put.replace("SET", "SETRANGE")
         server.client.all([(edit, value.key, judge.NONCE, tag) for value in self.values], DEPTH)
         found = judge.find(server.pid, tag, {value.nonce for value in self.values})
-        spans = [(min(found[value.nonce]), len(value.data)) for value in self.values]
-        by_node = judge.bytes_by_node(server.pid, spans)
-        return sum(nodes_.get(near, 0) for nodes_ in by_node), self.value_bytes
+        return [(min(found[value.nonce]), len(value.data)) for value in self.values]
 
 
 class Row:
@@ -179,6 +196,12 @@ class Balancing(Row):
     def before(self, box_):
         box_.set(box.BALANCING, 2)
         box_.set(DEMOTION, "true")
+        # It scans by the CPU time that a task has used, once a second at first and then less often.
+        # Redis here uses a tenth of its CPU, and the run is short: ten times as often is generous.
+        if not SCANS.is_dir():
+            subprocess.run(["mount", "-t", "debugfs", "debugfs", "/sys/kernel/debug"], check=False)
+        for name in ("scan_delay_ms", "scan_period_min_ms"):
+            box_.set(SCANS / name, 100)
 
 
 class Damon(Row):
@@ -194,11 +217,21 @@ class Damon(Row):
         box_.undo.append(damon.migrate(near=box_.near.id, far=box_.far.id))
 
 
+# The module stays below a node's limit by its watermarks; what is compared here is the limit.
+TO_THE_BRIM = ("numa-watermark-high", 99, "numa-watermark-low", 98)
+
+
 class NumaTypes(Row):
     tiered, module, get, put = True, True, "NUMA.GET", "NUMA.SET"
 
     def arguments(self, near, budget):
-        return ["numa-node-limit", near, budget]
+        return ["numa-node-limit", near, budget, *TO_THE_BRIM]
+
+    def after(self, box_, server, load, budget):
+        """The limit counts what the values take in the pool."""
+        info = server.info()
+        taken = sum(int(info[f"numa_node{node.id}_used_bytes"]) for node in (box_.near, box_.far))
+        set_limit(box_, server, taken * budget // load.value_bytes)
 
 
 class NativeKeys(Row):
@@ -207,14 +240,49 @@ class NativeKeys(Row):
     tiered, module = True, True
 
     def arguments(self, near, budget):
-        # The drain stops below the limit by the watermarks, and what it leaves is mostly index.
-        return ["numa-native-keys", "manage", "numa-watermark-high", 99, "numa-watermark-low", 98]
+        return ["numa-native-keys", "manage", *TO_THE_BRIM]
 
     def after(self, box_, server, load, budget):
         box.check(server.info()["numa_native_plane"] == "on", "the native plane is off")
         used = int(server.info("memory")["used_memory"])
-        limit = used - load.value_bytes + budget
-        server.call("NUMACONFIG", "SET", "node-limit", str(box_.near.id), str(limit))
+        taken = sum(jemalloc_bytes(len(value.data)) for value in load.values)
+        set_limit(box_, server, used - taken + taken * budget // load.value_bytes)
+
+
+def set_limit(box_, server, limit):
+    server.call("NUMACONFIG", "SET", "node-limit", str(box_.near.id), str(limit))
+
+
+def jemalloc_bytes(length):
+    """What a string's buffer takes: header, bytes, a zero, in one of four sizes an octave."""
+    size = length + 1 + (3 if length < 256 else 5)
+    step = 1 << ((size - 1).bit_length() - 3)
+    return -(-size // step) * step
+
+
+class Best(Row):
+    """No strategy: the values that are asked for most by the byte are put near by hand, within the
+    same budget, by one who knows the load."""
+
+    module = True
+
+    def arguments(self, near, budget):
+        return ["numa-composite-lru-auto-migrate-enabled", "no"]
+
+    def after(self, box_, server, load, budget):
+        for node, values in zip((box_.near, box_.far), load.best(budget)):
+            for at in range(0, len(values), 100):
+                keys = [value.key for value in values[at:at + 100]]
+                server.call("NUMAMIGRATE", "KEYS", str(node.id), *keys)
+
+
+class BestTypes(Best):
+    get, put = "NUMA.GET", "NUMA.SET"
+
+
+class BestNative(Best):
+    def arguments(self, near, budget):
+        return [*super().arguments(near, budget), "numa-native-keys", "manage"]
 
 
 ROWS = {
@@ -226,6 +294,8 @@ ROWS = {
     "DAMON, hot near and cold far": Damon,
     "redis-numa, NUMA types": NumaTypes,
     "redis-numa, native keys": NativeKeys,
+    "best by hand, NUMA types": BestTypes,
+    "best by hand, native keys": BestNative,
 }
 
 
@@ -240,6 +310,16 @@ def module_moves(server):
     return int(info["numa_migrations"]), int(info["numa_migrated_bytes"])
 
 
+def own_libraries(box_):
+    """A folder with copies of the libraries, for the server alone."""
+    place = box_.folder / "lib"
+    if not place.is_dir():
+        place.mkdir()
+        for path in LIBRARIES.glob("lib[cdgmpr]*"):
+            shutil.copy(path, place)
+    return place
+
+
 def start(box_, row, near_budget):
     """A server started as the row says, on its CPU."""
     folder = box_.folder / str(len(box_.servers))
@@ -249,9 +329,12 @@ def start(box_, row, near_budget):
     words += ["--server_cpulist", str(SERVER_CPU), "--bio_cpulist", "0"]
     if row.module:
         words += ["--loadmodule", os.environ["NUMA_MODULE"]]
-        words += [str(word) for word in (*SLOW_TIME, *row.arguments(box_.near.id, near_budget))]
+        words += [str(word) for word in row.arguments(box_.near.id, near_budget)]
     prefix = box_.cgroup(mems=f"{box_.near.id},{box_.far.id}")
-    process = subprocess.Popen([*prefix, *words], cwd=folder, stdin=subprocess.DEVNULL)
+    os.sched_setaffinity(0, [SERVER_CPU])  # inherited
+    env = {**os.environ, "LD_LIBRARY_PATH": str(own_libraries(box_))}
+    process = subprocess.Popen([*prefix, *words], cwd=folder, stdin=subprocess.DEVNULL, env=env)
+    os.sched_setaffinity(0, CLIENT_CPUS)
     set_policy(0)
     server = box.Server(box_, folder, process)
     box_.servers.append(server)
@@ -274,7 +357,8 @@ def index_bytes(box_, load):
     """What a stock server takes beyond the values' own bytes, learned from one that is filled."""
     server = start(box_, Row(), 0)
     load.fill(server)
-    whole = sum(nodes.used_by(server.pid).values())
+    # Files are in memory anyway, whoever maps them.
+    whole = sum(nodes.used_by(server.pid, of_files=False).values())
     server.stop()
     for step in reversed(box_.undo):
         step()
@@ -290,6 +374,18 @@ def maps_of(server):
         yield int(low, 16) >> 12, int(high, 16) >> 12, words[5].strip() if len(words) > 5 else ""
 
 
+def pages_of(spans):
+    """The OS pages that hold any byte of a span, as ranges."""
+    pages = sorted({page for at, size in spans for page in range(at >> 12, ((at + size - 1) >> 12) + 1)})
+    ranges = []
+    for page in pages:
+        if ranges and ranges[-1][1] == page:
+            ranges[-1][1] += 1
+        else:
+            ranges.append([page, page + 1])
+    return ranges
+
+
 def run(box_, row, settings, mark):
     load = Load(box_, settings, row.get, row.put)
     budget = load.value_bytes * settings["near_percent"] // 100
@@ -299,23 +395,26 @@ def run(box_, row, settings, mark):
     server = start(box_, row, budget)
     load.fill(server)
     row.after(box_, server, load, budget)
-    windows = settings["windows"] if row.tiered else WARM
+    windows = settings["windows"] if row.tiered else FAST
     mark(0)
     say(near_free=nodes.read_node(box_.near.id).free())
     for number in range(1, windows + 1):
         begun, before = time.monotonic(), moves(server, row)
-        load.window(server)
+        load.window(server, RATE if number <= windows - FAST else math.inf)
         # Odd at the end: the last window is the one whose pages are wanted.
         mark(1 if number == windows else 2)
         after = moves(server, row)
-        say(window=number, seconds=round(time.monotonic() - begun, 1),
+        say(window=number, seconds=round(time.monotonic() - begun, 2),
             moves=after[0] - before[0], moved_bytes=after[1] - before[1])
     say(maps=list(maps_of(server)))
     process = nodes.used_by(server.pid)
     if row.module:
+        say(info={k[5:]: v for k, v in server.info().items()})
         server.call("NUMACONFIG", "SET", "enabled", "no")
-    near, all_bytes = load.near_bytes(server, box_.near.id)
-    say(value_bytes=all_bytes, value_bytes_near=near, process_bytes=sum(process.values()),
+    spans = load.spans(server)
+    near = sum(n.get(box_.near.id, 0) for n in judge.bytes_by_node(server.pid, spans))
+    say(value_pages=pages_of(spans))
+    say(value_bytes=load.value_bytes, value_bytes_near=near, process_bytes=sum(process.values()),
         process_bytes_near=process.get(box_.near.id, 0), total_moves=moves(server, row)[0])
 
 

@@ -182,6 +182,32 @@ proptest! {
 }
 
 #[test]
+fn every_allocation_may_fail_while_a_list_grows() {
+    let pool = pool();
+    let mut both = Both::new(pool);
+    // From one leaf on, in the big form.
+    (0..3000).for_each(|at| both.insert(at, 20));
+    both.list.remove(100, 3000);
+    let mut failed = 0;
+    for i in 100..3000 {
+        for count in 0.. {
+            supply_blocks(Supply::Only(count));
+            let done = both.list.insert(i / 2, &[7; 20], &[id(0)]);
+            supply_blocks(Supply::Endless);
+            assert_eq!(both.list.check(), Ok(()));
+            if done.is_ok() {
+                break;
+            }
+            assert_eq!(both.list.len(), i);
+            failed += 1;
+        }
+    }
+    assert!(failed > 20, "{failed} allocations failed");
+    drop(both);
+    assert_all_home(pool);
+}
+
+#[test]
 fn a_queue_keeps_its_size() {
     let pool = pool();
     let mut both = Both::new(pool);
