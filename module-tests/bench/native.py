@@ -55,7 +55,7 @@ def requests_of_a_tick(command, pipeline):
 
 def settle_down(server):
     """Lets the module walk over all keys, which a new one does faster than it goes on."""
-    for name, value in (("tick_interval", 10), ("cpu_share", 50)):
+    for name, value in (("tick_interval", 10), ("tick_budget", 10_000), ("cpu_share", 50)):
         cli(server, "numaconfig", "set", name, value)
     walk(server)
     cli(server, "numaconfig", "set", "cpu_share", 2)

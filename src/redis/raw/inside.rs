@@ -128,14 +128,14 @@ pub(crate) fn find(
     kind: *mut raw::RedisModuleType,
     make: impl FnOnce() -> Option<NonNull<u8>>,
 ) -> bool {
-    if !is_6_2(ctx) {
-        return false;
-    }
-    super::filter::recognise_words(ctx);
-    let right = sds::recognise()
+    let right = is_6_2(ctx)
         && checks_clients(ctx)
         && checks_keys(ctx)
-        && checks_objects(kind, make) == Some(true);
+        && checks_objects(kind, make) == Some(true)
+        && sds::recognise();
+    if right {
+        super::filter::recognise_words(ctx);
+    }
     let found = right.then(Inside::symbols).flatten();
     // A second load in one process does not happen; it would find the same.
     found.is_some_and(|found| INSIDE.set(found).is_ok())
