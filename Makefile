@@ -10,7 +10,6 @@
 #   make bench-tiering   hits, moves and cost of the tiering engine in a simulator, beside others
 #   make bench, make bench-pool   the pool beside jemalloc, mimalloc and the C library: how fast,
 #                how tight
-#   make test-soundness  memory, watched: random operations, loom, sanitizer, valgrind
 #   make bench-holds  how long the module holds the main thread: huge values grown, moved, deleted
 #   make test-soundness  memory, watched: random operations, loom, miri, sanitizer, valgrind
 #   make bench-native    what the module costs stock commands: instructions, throughput

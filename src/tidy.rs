@@ -71,6 +71,7 @@ const UNSAFE_FILES: &[&str] = &[
     "redis/raw/block.rs",
     "redis/raw/call.rs",
     "redis/raw/context.rs",
+    "redis/raw/direct.rs", // a function of the server's own, and the clients it hands on
     "redis/raw/filter.rs",
     "redis/raw/inside.rs", // functions and shapes of the server's own
     "redis/raw/io.rs",
@@ -80,10 +81,12 @@ const UNSAFE_FILES: &[&str] = &[
     "redis/raw/report.rs",
     "redis/raw/resp.rs",
     "redis/raw/scan.rs",
+    "redis/raw/sds.rs", // the length in front of a string's bytes
     "redis/raw/setup.rs",
     "redis/raw/text.rs",
     "redis/raw/verbatim.rs", // a function and a counter of the server's own
     "redis/reach.rs",        // one borrow of a scanned value
+    "redis/quick.rs",        // a value that is met without a handle
     "redis/numa_key.rs",     // where a value's pointer changes hands
     "redis/numa_type.rs",    // what a type's callbacks borrow and free
     "redis/types.rs",        // the same where the type is known by the server's handle alone

@@ -34,16 +34,3 @@ proc golden_write {name bytes} {
     puts $file [binary encode base64 -maxlen 100 $bytes]
     close $file
 }
-
-proc file_bytes {path} {
-    set file [open $path rb]
-    set bytes [read $file]
-    close $file
-    return $bytes
-}
-
-proc put_file {path bytes} {
-    set file [open $path wb]
-    puts -nonewline $file $bytes
-    close $file
-}

@@ -140,3 +140,16 @@ proc assert_poured {count result} {
 proc numa_used {{level 0}} {
     return [s $level used_memory]
 }
+
+proc file_bytes {path} {
+    set file [open $path rb]
+    set bytes [read $file]
+    close $file
+    return $bytes
+}
+
+proc put_file {path bytes} {
+    set file [open $path wb]
+    puts -nonewline $file $bytes
+    close $file
+}

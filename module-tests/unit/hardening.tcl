@@ -159,3 +159,35 @@ tags {hardening} {
         }
     }
 }
+
+# A stock command that was renamed away is one that the module cannot run either.
+start_numa_server [numa_args transparent-types\ all] {overrides {rename-command {ACL none}}} {
+    test {a server whose ACL is renamed lives, and its plain commands stay plain} {
+        numa_wait 20 {[numa_log_count {*switched off: *is ACL renamed*}] == 1} "the log's line"
+        r set k v
+        assert_equal embstr [r object encoding k]
+        assert_error {ERR *is ACL renamed*} {r numaconfig set transparent_types string}
+        r numaconfig set transparent_acl_accepted yes
+        r numaconfig set transparent_types string
+        r set n v
+        assert_equal numa [numa_pair [r numamigrate info n] plane]
+    }
+}
+
+foreach {renamed make} {
+    LRANGE {rpush k a b} GET {set k v} SCAN {set k v} TYPE {set k v}
+} {
+    set options [list overrides [list rename-command "$renamed none"]]
+    start_numa_server {} $options {
+        test "a server whose $renamed is renamed loses no value" {
+            r {*}$make
+            set before [r debug digest-value k]
+            catch {r numa convert k numa}
+            catch {r numa convert k native}
+            assert_equal $before [r debug digest-value k]
+            catch {r numa.scan 0 type string}
+            catch {r numa.type k}
+            assert_equal {PONG} [r ping]
+        }
+    }
+}

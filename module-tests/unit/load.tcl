@@ -23,6 +23,7 @@ tags {load} {
         test {loadmodule: a simulated machine is said to be one} {
             assert_equal 1 [numa_info numa_simulated]
             assert_morethan [numa_log_count {*simulat*}] 0
+            assert_equal 1 [numa_log_count {*node 1: tier 1, no CPU, 250 ns from home,*}]
         }
 
         test {loadmodule: a second load of the module is refused, the first one lives} {

@@ -42,14 +42,14 @@ start_numa_server [numa_args {composite-lru-auto-migrate-enabled no}] {overrides
         assert_equal {level 7} [r numa strategy get 2 level]
         assert_equal {} [r numa strategy get 2 depth]
         foreach value {0 8 x {} 5x} {
-            assert_error {ERR Bring-home refused it: * is no value for level} {
+            assert_error {ERR Strategy bring-home refused it: * is no value for level} {
                 r numa strategy set 2 level $value
             }
         }
-        assert_error {ERR Bring-home refused it: it has no setting depth} {
+        assert_error {ERR Strategy bring-home refused it: it has no setting depth} {
             r numa strategy set 2 depth 3
         }
-        assert_error {ERR No-op refused it: it has no setting level} {
+        assert_error {ERR Strategy no-op refused it: it has no setting level} {
             r numa strategy set 0 level 3
         }
         assert_equal {} [r numa strategy get 0]
@@ -79,7 +79,7 @@ start_numa_server [numa_args {composite-lru-auto-migrate-enabled no}] {overrides
         assert_equal OK [r module load [plugin cold_out] 5]
         assert_equal {cold-out cold_out {idle_ms 60000}} \
             [list [slot 5 name] [slot 5 module] [r numa strategy get 5]]
-        assert_error {ERR Cold-out refused it: soon is no value for idle_ms} {
+        assert_error {ERR Strategy cold-out refused it: soon is no value for idle_ms} {
             r numa strategy set 5 idle_ms soon
         }
         r numa.set left v

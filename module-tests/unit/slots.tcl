@@ -17,6 +17,14 @@ start_numa_server {} {overrides {save ""}} {
         assert_equal {1000 1000} [list [slot 0 interval_ms] [slot 1 interval_ms]]
     }
 
+    test {STRATEGY HELP, to which its errors point, names every form} {
+        assert_error {ERR *Try NUMA STRATEGY HELP.} {r numa strategy frob}
+        set help [join [r numa strategy help] "\n"]
+        foreach form {LIST STATUS SLOT ENABLE INTERVAL PRIORITY GET SET HELP} {
+            assert_match "*\n$form*" $help
+        }
+    }
+
     test {STRATEGY INTERVAL and PRIORITY change a slot} {
         assert_equal OK [r numa strategy interval 0 20]
         assert_equal OK [r numa strategy priority 0 NORMAL]

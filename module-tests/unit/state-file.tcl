@@ -19,19 +19,6 @@ proc count_of {key} {
     return [numa_pair [r numamigrate info $key] access_count]
 }
 
-proc put_bytes {path bytes} {
-    set file [open $path wb]
-    puts -nonewline $file $bytes
-    close $file
-}
-
-proc get_bytes {path} {
-    set file [open $path rb]
-    set bytes [read $file]
-    close $file
-    return $bytes
-}
-
 set path [scratch_file heat]
 set options {overrides {save "" appendonly yes aof-use-rdb-preamble no}}
 
@@ -64,7 +51,7 @@ start_numa_server [state_args $path composite-lru-auto-migrate-enabled\ no] $opt
         set saves [numa_info numa_state_saves]
         numa_wait 60 {[numa_info numa_state_saves] >= $saves + 2} "two more files"
         assert {[file size $path] > 5000 * 20}
-        assert_equal "NUMAHT01" [string range [get_bytes $path] 0 7]
+        assert_equal "NUMAHT01" [string range [file_bytes $path] 0 7]
         r numaconfig set state_interval 3600
         numa_wait 60 {[numa_pair [r numa status] state_file] eq {waiting}} "the last one to end"
         assert_equal [list $path] [glob $path*]
@@ -81,16 +68,16 @@ start_numa_server [state_args $path composite-lru-auto-migrate-enabled\ no] $opt
     }
 }
 
-set good [get_bytes $path]
+set good [file_bytes $path]
 
 foreach {what bytes reason} [list \
     "a damaged file" [string replace $good 30 30 "\xff"] "it is damaged*" \
     "a file cut short" [string range $good 0 end-9] "it is *" \
-    "an empty file" "" "it is no state file of this version" \
-    "another file" [string repeat "some other text " 100] "it is no state file of this version" \
+    "an empty file" "" "it is cut short or too long" \
+    "a file of another version" [string replace $good 7 7 9] "it is no state file of this version" \
     "a stale file" [string replace $good 8 15 [binary format w 1600000000000]] "it is stale*" \
 ] {
-    put_bytes $path $bytes
+    put_file $path $bytes
     start_numa_server [state_args $path] {overrides {save ""}} {
         test "$what is ignored with a line in the log" {
             assert {[numa_log_count "*state file ignored: $reason*"] == 1}
@@ -98,6 +85,40 @@ foreach {what bytes reason} [list \
                 [list [numa_info numa_state_failures] [numa_info numa_state_restored_keys]]
             r numa.set hot v
             assert_equal 1 [count_of hot]
+        }
+    }
+}
+
+# A slip in a path must not cost the file that is there.
+set foreign [scratch_file dump.rdb]
+set folder [scratch_file folder]
+set pipe [scratch_file pipe]
+set device [scratch_file device]
+put_file $foreign [string repeat "some other text " 100]
+file mkdir $folder
+exec mkfifo $pipe
+file link -symbolic $device /dev/zero
+
+foreach {what place reason} [list \
+    "a file of another's" $foreign "it is no state file" \
+    "a folder" $folder "it is not a regular file" \
+    "a pipe" $pipe "it is not a regular file" \
+    "a device" $device "it is not a regular file" \
+] {
+    set kind [file type $place]
+    start_numa_server [state_args $place] {overrides {save ""}} {
+        test "$what is left as it is, with a line in the log" {
+            assert {[numa_log_count "*state file ignored: $reason; it is left alone*"] == 1}
+            assert_equal off [numa_pair [r numa status] state_file]
+            assert_equal 1 [numa_info numa_state_failures]
+            r numa.set hot v
+            r numaconfig set state_interval 1
+            restart_server 0 true false
+            assert_equal $kind [file type $place]
+            if {$place eq $foreign} {
+                assert_equal [string repeat "some other text " 100] [file_bytes $place]
+            }
+            assert_equal [list $place] [glob $place*]
         }
     }
 }

@@ -266,6 +266,17 @@ tags {strings} {
             assert_equal 0 [numa_info numa_panics_caught]
         }
 
+        test {RESTORE of many bad payloads does not fill the log} {
+            set body [dump_body k]
+            set before [numa_log_count {* # *refused a numa-strg payload*}]
+            set begun [clock seconds]
+            for {set i 0} {$i < 3000} {incr i} {
+                assert_error {ERR Bad data format*} {r restore x 0 [sealed [string range $body 0 11]]}
+            }
+            set most [expr {[clock seconds] - $begun + 2}]
+            assert_range [expr {[numa_log_count {* # *refused a numa-strg payload*}] - $before}] 0 $most
+        }
+
         test {RESTORE of noise} {
             expr {srand(11)}
             set head [string range [dump_body k] 0 9]

@@ -27,6 +27,7 @@ start_numa_server [numa_args {numa-transparent-types all}] {overrides {save {}}}
         assert_equal {} [lindex [r scan 0 match x* type set count 1000] 1]
         assert_error {ERR invalid cursor} {r scan x type set}
         assert_error {ERR syntax error} {r scan 0 type}
+        assert_equal [r scan 0 match h count 1000] [r numa.scan 0 match h count 1000]
         assert_equal 7 [llength [lindex [r scan 0 count 1000] 1]]
     }
 
@@ -74,6 +75,23 @@ start_numa_server [numa_args {numa-transparent-types all}] {overrides {save {}}}
         assert_equal 1 [r pfcount hll]
         r set text x
         assert_error {WRONGTYPE *} {r pfadd text a}
+    }
+
+    test {SORT, GEO and PF commands leave keys alone that they cannot read or only overwrite} {
+        r flushall
+        r hset hash f v
+        r rpush list 3 1 2
+        r rpush other x
+        r zadd zset 1 a
+        foreach words {
+            {sort hash} {pfadd list x} {pfcount zset} {geoadd list 1 1 m} {geopos hash m}
+            {georadius list 1 1 1 m store other} {geosearchstore other list frommember m byradius 1 m}
+        } {
+            assert_error {WRONGTYPE *} {r {*}$words}
+        }
+        foreach key {hash list other zset} {assert_equal numa [plane_of $key] $key}
+        assert_equal 3 [r sort list store other]
+        assert_equal {1 2 3} [r lrange other 0 -1]
     }
 
     test {it is refused while an ACL user is restricted by command, and ends when one is made} {

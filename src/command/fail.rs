@@ -1,7 +1,7 @@
 //! Every error that a command may answer, its text once.
 
 use crate::pool::OutOfMemory;
-use crate::redis::raw::Ctx;
+use crate::redis::raw::{Ctx, Known};
 use crate::redis::transparent::PREFIX;
 use std::borrow::Cow;
 use std::ffi::CStr;
@@ -71,6 +71,11 @@ impl Fail {
         } else {
             ctx.reply_error(&line);
         }
+    }
+
+    /// The same for a call without a context, of a fail that is told by its kind alone.
+    pub(crate) fn reply_known(&self, known: Known<'_>) {
+        known.reply_error(&self.line(c""));
     }
 
     /// The text of the reply. The server's own function for a wrong arity would repeat the

@@ -14,9 +14,10 @@ mod span;
 mod wait;
 
 /// The table of a family: a row a command, with name, flags, keys (first, last, step), words
-/// (least, most) and handler. It makes `register`, which registers the rows.
+/// (least, most) and handler, and a second handler where a call can be served without a context.
+/// It makes `register`, which registers the rows.
 macro_rules! commands {
-    ($($name:literal, $flags:literal, $keys:expr, $words:expr, $run:path;)*) => {
+    ($($name:literal, $flags:literal, $keys:expr, $words:expr, $run:path $(, $quick:path)?;)*) => {
         /// The names of the family.
         pub(in crate::command) const NAMES: &[&std::ffi::CStr] = &[$($name),*];
 
@@ -25,9 +26,11 @@ macro_rules! commands {
             ctx: crate::redis::raw::Ctx<'_>,
         ) -> Result<(), &'static str> {
             use crate::command::{arity, serve};
-            use crate::redis::{callbacks::Command, raw::{Args, Ctx}};
+            use crate::redis::{callbacks::Command, raw::{Args, Ctx, Seen}};
             $({
                 struct Row;
+
+                static SEEN: Seen = Seen::new();
 
                 impl Command for Row {
                     const NAME: &'static std::ffi::CStr = $name;
@@ -35,11 +38,23 @@ macro_rules! commands {
                     const KEYS: (i32, i32, i32) = $keys;
                     const ARITY: i32 = arity($words);
 
+                    fn seen() -> &'static Seen {
+                        &SEEN
+                    }
+
                     fn serve(ctx: Ctx<'_>, args: Args<'_>) {
                         serve::<Self>(ctx, args, $words, $run);
                     }
                 }
                 ctx.create_command::<Row>().map_err(|name| name.to_str().unwrap_or("?"))?;
+                $(
+                    impl crate::redis::raw::Quick for Row {
+                        fn serve_quickly(known: crate::redis::raw::Known<'_>, args: Args<'_>) -> bool {
+                            crate::command::serve_quickly::<Self>(known, args, $quick)
+                        }
+                    }
+                    crate::redis::raw::lead_later::<Row>();
+                )?
             })*
             Ok(())
         }
@@ -76,10 +91,12 @@ use crate::pool::OutOfMemory;
 use crate::redis::callbacks::Command;
 use crate::redis::numa_key::{Holds, TypedKey};
 use crate::redis::numa_type::NumaType;
-use crate::redis::raw::{Args, Ctx, Mode, Name};
+use crate::redis::quick::QuickCall;
+use crate::redis::raw::{Args, Ctx, Known, Mode, Name};
 use crate::redis::server::{server, Server};
 use crate::redis::transparent;
 pub(crate) use fail::Fail;
+use std::ffi::CStr;
 
 /// One call of a command.
 pub(crate) struct Call<'c> {
@@ -106,13 +123,13 @@ impl<'c> Call<'c> {
     }
 
     /// Opens a key for the commands of type `V`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn open<V: NumaType>(&self, name: Name<'c>, mode: Mode) -> TypedKey<'c, V> {
         TypedKey::open(self.server, self.ctx, name, mode)
     }
 
     /// Opens the key at word `index` for a command that works on a `V` or on nothing.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn own_key<V: NumaType>(
         &self,
         index: usize,
@@ -166,7 +183,9 @@ impl<'c> Call<'c> {
 /// What a handler answers.
 pub(crate) type Done = Result<(), Fail>;
 
-/// Runs a handler and turns what went wrong into a reply.
+/// Runs a handler and turns what went wrong into a reply. All of it becomes a part of each row's
+/// entry: short commands cost hardly more than the calls would.
+#[inline(always)]
 fn serve<C: Command>(
     ctx: Ctx<'_>,
     args: Args<'_>,
@@ -176,7 +195,7 @@ fn serve<C: Command>(
     let Some(server) = server() else {
         return ctx.reply_error("ERR redis-numa is not loaded to the end");
     };
-    let plain = transparent::wrote(args, C::NAME);
+    let plain = transparent::wrote::<C>(args);
     let call = Call {
         ctx,
         args,
@@ -188,15 +207,32 @@ fn serve<C: Command>(
     } else {
         run_where_it_belongs::<C>(&call, run)
     };
-    // Who asks for key positions has no client, and the server would reply to it unchecked.
     if let Err(fail) = done {
-        if !ctx.wants_key_positions() {
-            fail.reply(ctx, C::NAME, plain);
-        }
+        answer_failure(&call, &fail, C::NAME);
+    }
+}
+
+/// Runs the handler of a call without a context; false where the call is none for it.
+#[inline(always)]
+fn serve_quickly<C: Command>(
+    known: Known<'_>,
+    args: Args<'_>,
+    run: fn(&QuickCall<'_>, bool) -> bool,
+) -> bool {
+    let call = QuickCall::new(known, args);
+    call.is_some_and(|call| run(&call, transparent::wrote::<C>(args)))
+}
+
+#[cold]
+fn answer_failure(call: &Call<'_>, fail: &Fail, name: &CStr) {
+    // Who asks for key positions has no client, and the server would reply to it unchecked.
+    if !call.ctx.wants_key_positions() {
+        fail.reply(call.ctx, name, call.plain);
     }
 }
 
 /// Runs a handler, or the stock command where the client wrote its name and the keys are native.
+#[inline(always)]
 fn run_where_it_belongs<C: Command>(call: &Call<'_>, run: fn(&Call<'_>) -> Done) -> Done {
     if call.plain
         && !call.ctx.wants_key_positions()
@@ -210,13 +246,20 @@ fn run_where_it_belongs<C: Command>(call: &Call<'_>, run: fn(&Call<'_>) -> Done)
 /// Runs a handler. What a master sends is never refused for a limit of this machine: a refusal
 /// would make the replica another dataset without a word. A command that failed for memory has
 /// changed nothing, so it can run once more.
+#[inline(always)]
 fn run_beyond_limits(call: &Call<'_>, run: fn(&Call<'_>) -> Done) -> Done {
     match run(call) {
-        Err(Fail::OutOfMemory) if call.ctx.flags().by_master() => {
-            call.server.beyond_limits(|| run(call))
-        }
+        Err(Fail::OutOfMemory) => run_again(call, run),
         done => done,
     }
+}
+
+#[cold]
+fn run_again(call: &Call<'_>, run: fn(&Call<'_>) -> Done) -> Done {
+    if call.ctx.flags().by_master() {
+        return call.server.beyond_limits(|| run(call));
+    }
+    Err(Fail::OutOfMemory)
 }
 
 /// How the server writes that a command has `least` to `most` words.

@@ -12,11 +12,12 @@
 //! so it is native here.
 
 use super::args::is;
-use super::{Call, Done, Fail};
+use super::{Call, Done, Fail, ONE};
+use crate::migrate::Kind;
 use crate::redis::convert;
 use crate::redis::numa_key::AnyKey;
 use crate::redis::raw::{c_text, KeyKind, LogLevel, Mode, Name};
-use crate::redis::transparent::PREFIX;
+use crate::redis::transparent::{self, PREFIX};
 use std::ffi::CStr;
 
 /// NUMA commands that read native sets and sorted sets themselves.
@@ -50,9 +51,12 @@ pub(super) fn served_by_stock(
     keys: (i32, i32, i32),
 ) -> Result<bool, Fail> {
     let plain = plain(name);
-    if call.ctx.flags().by_master() {
+    if transparent::on_replica() && call.ctx.flags().by_master() {
         call.forward(plain)?;
         return Ok(true);
+    }
+    if keys == ONE {
+        return one_served_by_stock(call, plain);
     }
     let names = key_names(call, plain, keys);
     let (mut native, mut numa) = (Vec::new(), false);
@@ -74,6 +78,17 @@ pub(super) fn served_by_stock(
             .try_for_each(|name| call.make_numa(name))?;
     }
     Ok(false)
+}
+
+/// The same for a command of one key, which most are.
+fn one_served_by_stock(call: &Call<'_>, plain: &[u8]) -> Result<bool, Fail> {
+    let key = AnyKey::open(call.server, call.ctx, call.name(1)?, Mode::Quiet);
+    let native = matches!(key.kind(), KeyKind::Native(_));
+    drop(key);
+    if native {
+        call.forward(plain)?;
+    }
+    Ok(native)
 }
 
 /// The words that are keys.
@@ -134,10 +149,12 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// Turns a NUMA key into a native one for a stock command that knows no other, and says so.
-    pub(super) fn make_native(&self, name: Name<'_>, command: &str) {
+    /// Turns a NUMA key of one of those kinds into a native one for a stock command that knows no
+    /// other, and says so.
+    pub(super) fn make_native(&self, name: Name<'_>, kinds: &[Kind], command: &str) {
         let key = AnyKey::open(self.server, self.ctx, name, Mode::Quiet);
-        if key.numa_kind().is_none() || (self.ctx.flags().read_only() && !self.is_by_master()) {
+        let meant = key.numa_kind().is_some_and(|kind| kinds.contains(&kind));
+        if !meant || (self.ctx.flags().read_only() && !self.is_by_master()) {
             return;
         }
         convert::to_native(self.ctx, &key);

@@ -116,7 +116,7 @@ impl Heat {
 
     /// Counts one access. `dice` is any number from [`Dice::roll`]: the counter is a Morris
     /// counter and moves with a probability.
-    #[inline]
+    #[inline(always)]
     pub fn touch(&mut self, clock: &Clock, dice: u32) {
         let idle = self.idle_ticks(clock);
         if idle > 0 {

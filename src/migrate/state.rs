@@ -21,6 +21,8 @@ use std::fmt;
 use std::io::{self, Read, Write};
 
 const MAGIC: [u8; 8] = *b"NUMAHT01";
+/// What files of every version begin with.
+const FAMILY: &[u8] = b"NUMAHT";
 /// In place of a name's length: no records follow.
 const END: u32 = u32::MAX;
 /// The longest name that is kept: longer ones are rare, and cost more than their heat is worth.
@@ -60,8 +62,12 @@ pub struct Record {
 pub enum BadState {
     /// It cannot be read.
     Io(io::Error),
-    /// It is no state file of this version.
+    /// It is a folder, a device or a pipe.
+    NotAFile,
+    /// It is no state file, but a file of somebody else's.
     Foreign,
+    /// It is a state file of another version.
+    Version,
     /// It ends too early, or goes on after its end.
     Length,
     /// The sum does not match, or a field is out of its bounds.
@@ -77,7 +83,9 @@ impl fmt::Display for BadState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(error) => write!(f, "it cannot be read: {error}"),
-            Self::Foreign => f.write_str("it is no state file of this version"),
+            Self::NotAFile => f.write_str("it is not a regular file"),
+            Self::Foreign => f.write_str("it is no state file"),
+            Self::Version => f.write_str("it is no state file of this version"),
             Self::Length => f.write_str("it is cut short or too long"),
             Self::Damaged => f.write_str("it is damaged"),
             Self::Stale { saved_ms } => {
@@ -88,6 +96,14 @@ impl fmt::Display for BadState {
 }
 
 impl std::error::Error for BadState {}
+
+impl BadState {
+    /// Whether the file may be another's, so that none of ours must take its place.
+    #[must_use]
+    pub const fn is_anothers(&self) -> bool {
+        matches!(self, Self::Io(_) | Self::NotAFile | Self::Foreign)
+    }
+}
 
 impl From<io::Error> for BadState {
     fn from(error: io::Error) -> Self {
@@ -208,9 +224,7 @@ impl<R: Read> Reader<R> {
             saved_ms: 0,
             ended: false,
         };
-        if reader.take::<8>().map_err(|_| BadState::Foreign)? != MAGIC {
-            return Err(BadState::Foreign);
-        }
+        reader.begin_with_magic()?;
         let saved_ms = u64::from_le_bytes(reader.take()?);
         let future = saved_ms > now_ms.saturating_add(SLACK_MS);
         if future || now_ms.saturating_sub(saved_ms) > STALE_MS {
@@ -218,6 +232,19 @@ impl<R: Read> Reader<R> {
         }
         reader.saved_ms = saved_ms;
         Ok(reader)
+    }
+
+    fn begin_with_magic(&mut self) -> Result<(), BadState> {
+        let mut head = Vec::new();
+        let most = MAGIC.len() as u64;
+        self.from.by_ref().take(most).read_to_end(&mut head)?;
+        self.sum.add(&head);
+        match head.as_slice() {
+            head if head == MAGIC => Ok(()),
+            [] => Err(BadState::Length),
+            head if head.starts_with(FAMILY) => Err(BadState::Version),
+            _ => Err(BadState::Foreign),
+        }
     }
 
     /// When it was written, in ms since 1970.
@@ -396,6 +423,25 @@ mod tests {
         let stale = |now| matches!(read(&bytes, now), Err(BadState::Stale { .. }));
         assert!(stale(NOW + STALE_MS + 1) && stale(NOW - SLACK_MS - 1));
         assert!(!stale(NOW + STALE_MS) && !stale(NOW - SLACK_MS));
+    }
+
+    #[test]
+    fn what_nobody_of_ours_wrote_is_told_from_what_time_or_a_disk_spoilt() {
+        let anothers = |bytes: &[u8]| check(bytes, NOW).unwrap_err().is_anothers();
+        let ours = written(&[]);
+        for bytes in [&b"REDIS0009"[..], b"x", b"numaht01"] {
+            assert!(anothers(bytes), "{bytes:?}");
+        }
+        for bytes in [
+            &b""[..],
+            b"NUMAHT02",
+            b"NUMAHT",
+            &ours[..9],
+            &ours[..ours.len() - 1],
+        ] {
+            assert!(!anothers(bytes), "{bytes:?}");
+        }
+        assert!(BadState::NotAFile.is_anothers());
     }
 
     #[test]

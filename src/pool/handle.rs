@@ -15,7 +15,7 @@
 //! would have to know which).
 
 use super::charge::Charge;
-use super::class::SizeClass;
+use super::class::{SizeClass, BLOCK_MIN};
 use super::compact::Turn;
 use super::gauge::{Gauges, NodeUsage};
 use super::large::{Extent, HEADER};
@@ -108,6 +108,22 @@ impl Block {
         } else {
             self.class().size()
         }
+    }
+
+    /// Its first bytes, which a block of every class has: no look at the class is taken.
+    #[inline]
+    #[must_use]
+    pub fn head(&self) -> &[u8; BLOCK_MIN] {
+        // SAFETY: no block is shorter, and its bytes are this block's alone.
+        unsafe { self.0.ptr.cast().as_ref() }
+    }
+
+    /// The same, for writing.
+    #[inline]
+    #[must_use]
+    pub fn head_mut(&mut self) -> &mut [u8; BLOCK_MIN] {
+        // SAFETY: no block is shorter, and its bytes are this block's alone.
+        unsafe { self.0.ptr.cast().as_mut() }
     }
 
     /// Its bytes.

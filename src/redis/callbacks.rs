@@ -3,7 +3,8 @@
 
 use super::guard::contained;
 use super::numa_type::{self, NumaType};
-use super::raw::{Args, Ctx, Digest, FilterWords, Io, Name, Report, ERR, OK};
+use super::raw::{by_server, caller, Args, Ctx, Digest, FilterWords, Io, Name, Quick, Report};
+use super::raw::{Seen, ERR, OK};
 use super::{events, info, plugin, tick, transparent};
 use crate::ids::DbIndex;
 use redis_module::raw;
@@ -55,6 +56,9 @@ pub(crate) trait Command {
     /// The number of words, its name included; less than zero, at least so many.
     const ARITY: c_int;
 
+    /// What is remembered of it while the module is loaded.
+    fn seen() -> &'static Seen;
+
     /// Serves one call; it always replies.
     fn serve(ctx: Ctx<'_>, args: Args<'_>);
 }
@@ -82,6 +86,26 @@ pub(crate) unsafe extern "C" fn command<C: Command>(
         });
     }
     OK
+}
+
+/// A row of the command table that leads to us without a context.
+///
+/// # Safety
+/// * For the server alone, with the client that runs the command.
+pub(crate) unsafe extern "C" fn direct<Q: Quick>(client: *mut c_void) {
+    // SAFETY: the server lends the client for this call.
+    let caller = unsafe { caller::<Q>(client) };
+    let served = caller.map(|(known, args)| {
+        let served = contained(None, || Some(Q::serve_quickly(known, args)));
+        served.unwrap_or_else(|| {
+            known.send(b"-ERR internal error, contained: see the server's log\r\n");
+            true
+        })
+    });
+    if served != Some(true) {
+        // SAFETY: the server's client, which runs our command.
+        unsafe { by_server(client) };
+    }
 }
 
 /// What a client waits for that was put to sleep until a key is ready.

@@ -5,6 +5,7 @@
 
 use super::raw::{Ctx, FilterWords, Name};
 use super::server::server;
+use super::transparent;
 use crate::ids::{DbIndex, NodeId};
 use crate::migrate::KeyRef;
 use redis_module::raw;
@@ -51,6 +52,7 @@ pub(crate) fn server_event(ctx: Ctx<'_>, id: u64, _subevent: u64) {
             server.works.with(|works| works.finish(ctx, server));
         }
         _ => {
+            transparent::note_role(ctx);
             server.pulse.with(|pulse| pulse.forget());
             server.works.with(|works| works.keyspace_changed());
             if let Some(native) = server.native.get() {

@@ -3,7 +3,7 @@
 use super::guard::panics_caught;
 use super::native::Native;
 use super::process_bytes;
-use super::raw::{inside, Report};
+use super::raw::{inside, rows_led, Report};
 use super::server::{server, Server};
 use super::works::Works;
 use crate::ids::{Bytes, Level, NodeId, SlotIndex};
@@ -59,6 +59,7 @@ pub(crate) fn fields(server: &'static Server) -> Vec<Field> {
         number("tracking_bytes", server.tracking_bytes()),
         number("pool_faults", server.pool.faults()),
         number("direct_keys", inside::is_known().into()),
+        number("direct_commands", rows_led()),
         number("direct_propagation", inside::propagates().into()),
         number(
             "plugin_strategies",

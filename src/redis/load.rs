@@ -5,8 +5,9 @@
 
 use super::charge::CHARGE;
 use super::numa_type::NumaType;
-use super::raw::{inside, missing_function, Ctx, LogLevel};
+use super::raw::{inside, lead_all, missing_function, Ctx, LogLevel};
 use super::server::{Parts, Server, Settings};
+use super::transparent;
 use super::types::Handles;
 use crate::config::{read_file, Config, NativeKeys};
 use crate::ids::{Bytes, NodeId};
@@ -90,15 +91,16 @@ pub(crate) fn announce(ctx: Ctx<'_>, server: &Server) {
             server.charge_way,
         ),
     );
-    for node in &machine.topology().nodes {
+    let nodes = &machine.topology().nodes;
+    let home_at = nodes.iter().position(|node| node.id == home);
+    for node in nodes {
         let limit = match config.node_limit(node.id) {
             Bytes::MAX => "no limit".to_owned(),
             limit => format!("limit {limit}"),
         };
         let cpus = if node.is_cpuless() { "no CPU" } else { "CPUs" };
-        let latency = node
-            .best_latency_ns()
-            .map_or(String::new(), |ns| format!(", {ns} ns"));
+        let seen = home_at.and_then(|at| node.latency_ns.get(at).copied().flatten());
+        let latency = seen.map_or(String::new(), |ns| format!(", {ns} ns from home"));
         let line = format!(
             "node {}: tier {}, {cpus}{latency}, {} bytes, {limit}",
             node.id, node.tier, node.capacity
@@ -108,7 +110,10 @@ pub(crate) fn announce(ctx: Ctx<'_>, server: &Server) {
     if let Some(reason) = machine.degraded() {
         ctx.log(LogLevel::Warning, &format!("degraded: {reason}"));
     }
-    if !find_inside(ctx, server) {
+    transparent::note_role(ctx);
+    if find_inside(ctx, server) {
+        lead_all();
+    } else {
         let line = "keys and replies go by the module API alone, which is slower: \
                     the insides of this server are not known to this version";
         ctx.log(LogLevel::Notice, line);

@@ -34,6 +34,7 @@ impl<T> MainCell<T> {
     }
 
     /// Runs `work` on the value; `None` from another thread, or while it is borrowed already.
+    #[inline(always)]
     pub(crate) fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> Option<R> {
         if !on_main_thread() {
             return None;

@@ -37,6 +37,7 @@ pub(crate) mod plugin;
 pub(crate) mod process_bytes;
 pub(crate) mod prove;
 mod pulse;
+pub(crate) mod quick;
 pub(crate) mod raw;
 mod reach;
 #[cfg(feature = "restless")]

@@ -39,7 +39,7 @@ pub(crate) struct AnyKey<'c> {
 }
 
 impl<'c> AnyKey<'c> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn open(server: &'static Server, ctx: Ctx<'c>, name: Name<'c>, mode: Mode) -> Self {
         let key = ctx.open(name, mode);
         let kind = key.kind();
@@ -210,7 +210,7 @@ pub(crate) struct TypedKey<'c, V> {
 }
 
 impl<'c, V: NumaType> TypedKey<'c, V> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn open(server: &'static Server, ctx: Ctx<'c>, name: Name<'c>, mode: Mode) -> Self {
         Self::from(AnyKey::open(server, ctx, name, mode))
     }
@@ -243,7 +243,16 @@ impl<'c, V: NumaType> TypedKey<'c, V> {
         }
     }
 
+    /// Takes the NUMA value into our hands, if one lies here.
+    #[inline]
+    fn held(&self) -> Option<Held<'_, 'c, V>> {
+        let value = self.value()?;
+        // SAFETY: the key holds a value of this type, and this is its pointer.
+        Some(unsafe { Held::at(&self.any, value) })
+    }
+
     /// Looks at the NUMA value, if one lies here. Its heat is not touched.
+    #[inline]
     pub(crate) fn look<R>(&self, work: impl FnOnce(&V) -> R) -> Option<R> {
         let value = self.value()?;
         // SAFETY: as in [`AnyKey::look`].
@@ -252,33 +261,43 @@ impl<'c, V: NumaType> TypedKey<'c, V> {
     }
 
     /// Reads the NUMA value, if one lies here; a use of it.
+    #[inline]
     pub(crate) fn read<R>(&self, work: impl FnOnce(&V) -> R) -> Option<R> {
         let value = self.value()?;
         // SAFETY: as in [`AnyKey::look`].
         let mut borrowed = unsafe { raw::borrow::<V>(value, self.any.server.pool) };
-        let heat = self.accessed(&borrowed);
-        // A write of the same bytes would copy the OS page for a child of the server.
-        if heat != borrowed.heat() {
+        // Where nothing is to be written, nothing is: a write of the same bytes would copy the OS
+        // page for a child of the server.
+        if let Some(heat) = self.heat_after_use(&borrowed) {
             borrowed.set_heat(heat);
         }
         Some(work(&borrowed))
     }
 
-    /// Notes a use of the value; its heat after it.
+    /// Notes a use of the value; its heat after it, nothing where that stays.
     #[inline]
-    pub(super) fn accessed(&self, value: &V) -> Heat {
+    fn heat_after_use(&self, value: &V) -> Option<Heat> {
         let AnyKey {
             server, ctx, name, ..
         } = &self.any;
-        let heat = server.pulse.with(|pulse| pulse.access(*ctx, *name, value));
-        heat.unwrap_or_else(|| value.heat())
+        let heat = server
+            .pulse
+            .with(|pulse| pulse.access(|| ctx.selected_db(), *name, value));
+        heat.flatten()
+    }
+
+    /// Notes a use of the value in it.
+    #[inline]
+    pub(super) fn note_use(&self, value: &mut V) {
+        if let Some(heat) = self.heat_after_use(value) {
+            value.set_heat(heat);
+        }
     }
 
     /// Changes the NUMA value in place, if one lies here; a use of it where `work` did so.
     #[inline]
     pub(crate) fn edit_in_place(&self, work: impl FnOnce(&mut V) -> bool) -> bool {
-        let held = self.value().and_then(|_| Held::<V>::of(&self.any));
-        let Some(mut held) = held else {
+        let Some(mut held) = self.held() else {
             return false;
         };
         let Some(value) = held.value.as_mut() else {
@@ -286,7 +305,7 @@ impl<'c, V: NumaType> TypedKey<'c, V> {
         };
         let done = work(value);
         if done {
-            value.set_heat(self.accessed(value));
+            self.note_use(value);
         }
         done
     }
@@ -297,10 +316,9 @@ impl<'c, V: NumaType> TypedKey<'c, V> {
         &self,
         work: impl FnOnce(&mut V, &[NodeId]) -> Result<R, OutOfMemory>,
     ) -> Option<Result<R, OutOfMemory>> {
-        self.value()?;
-        let mut held = Held::<V>::of(&self.any)?;
+        let mut held = self.held()?;
         let value = held.value.as_mut()?;
-        value.set_heat(self.accessed(value));
+        self.note_use(value);
         let node = value.node();
         let done = self
             .any
@@ -353,14 +371,14 @@ impl<'c, V: NumaType> TypedKey<'c, V> {
             result = Some(work(&mut made, order)?);
             Ok(made)
         })?;
-        made.set_heat(self.accessed(&made));
+        self.note_use(&mut made);
         self.adopt(made)?;
         result.ok_or(OutOfMemory)
     }
 }
 
 impl<'c, V: NumaType> From<AnyKey<'c>> for TypedKey<'c, V> {
-    #[inline]
+    #[inline(always)]
     fn from(any: AnyKey<'c>) -> Self {
         let holds = match any.kind {
             KeyKind::Empty => Holds::Nothing,
@@ -417,23 +435,35 @@ struct Held<'k, 'c, V: NumaType> {
 
 impl<'k, 'c, V: NumaType> Held<'k, 'c, V> {
     /// Takes the value of a key that holds a `V`.
+    #[inline]
     fn of(key: &'k AnyKey<'c>) -> Option<Self> {
         if key.numa_kind() != Some(V::KIND) {
             return None;
         }
         let was = key.key.module_value()?;
+        // SAFETY: the key holds a value of this type, and this is its pointer.
+        Some(unsafe { Self::at(key, was) })
+    }
+
+    /// Takes that value.
+    ///
+    /// # Safety
+    /// * `was` is the pointer of the `V` that the key holds.
+    #[inline]
+    unsafe fn at(key: &'k AnyKey<'c>, was: NonNull<u8>) -> Self {
         // SAFETY: the server's pointer of our type; dropping gives the value back to the server
         // whatever happens, so there is one owner at each moment.
         let value = unsafe { raw::take::<V>(was, key.server.pool) };
-        Some(Self {
+        Self {
             key,
             was,
             value: Some(value),
-        })
+        }
     }
 }
 
 impl<V: NumaType> Drop for Held<'_, '_, V> {
+    #[inline]
     fn drop(&mut self) {
         let Some(value) = self.value.take() else {
             return;

@@ -6,7 +6,7 @@
 use super::callbacks as entry;
 use super::numa_key::AnyKey;
 use super::raw::Delivered;
-use super::raw::{Ctx, Digest, Io, LogLevel, Name};
+use super::raw::{flags_anywhere, log_anywhere, Ctx, Digest, Io, LogLevel, Name};
 use super::server::{server, Server};
 use crate::heat::{Clock, Heat};
 use crate::ids::NodeId;
@@ -18,7 +18,7 @@ use redis_module::raw::{RedisModuleType, RedisModuleTypeMethods};
 use std::ffi::CStr;
 use std::os::raw::{c_int, c_void};
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 /// The version of the RDB encoding that this module writes.
 const ENCODING_VERSION: i32 = 1;
@@ -28,6 +28,11 @@ const METHODS_VERSION: u64 = 3;
 const BACKGROUND_FREE_BYTES: usize = 256 << 10;
 /// The server frees in the background what costs more than this many allocations.
 const EFFORT_THRESHOLD: usize = 64;
+/// For that long after a warning of a refused payload others are told quietly.
+const QUIET_MS: i64 = 1000;
+
+/// When the last such warning was written, in ms since 1970.
+static TOLD_MS: AtomicI64 = AtomicI64::new(0);
 
 /// What the server must know of a type.
 pub(crate) trait NumaType: Value + Send + 'static {
@@ -178,10 +183,22 @@ pub(crate) fn load<V: NumaType>(io: Io<'_>, encver: c_int) -> Option<NonNull<u8>
             server.rejected_payloads.fetch_add(1, Ordering::Relaxed);
             let name = V::NAME.to_string_lossy();
             let line = format!("<numa> refused a {name} payload: {reason}");
-            super::raw::log_anywhere(LogLevel::Warning, &line);
+            log_anywhere(loudness_of_refusal(), &line);
             None
         }
     }
+}
+
+/// How loud a refused payload is told: whoever may RESTORE must not be able to fill the log, so of
+/// those that no file held one a second is a warning.
+fn loudness_of_refusal() -> LogLevel {
+    let now_ms = Ctx::unix_ms();
+    let told_ms = TOLD_MS.load(Ordering::Relaxed);
+    if !flags_anywhere().loading() && (0..QUIET_MS).contains(&now_ms.saturating_sub(told_ms)) {
+        return LogLevel::Verbose;
+    }
+    TOLD_MS.store(now_ms, Ordering::Relaxed);
+    LogLevel::Warning
 }
 
 fn decode<V: NumaType>(server: &Server, mut io: Io<'_>, encver: c_int) -> Result<V, String> {

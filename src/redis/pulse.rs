@@ -8,7 +8,7 @@
 //! Invariant: ring.len <= RING_KEYS; a key that does not fit (ring full, name too long) is left to
 //! the cursor, which finds every key in time.
 
-use super::raw::{Ctx, Name};
+use super::raw::Name;
 use crate::config::Config;
 use crate::heat::{Clock, Dice, Heat};
 use crate::ids::{DbIndex, NodeId};
@@ -76,8 +76,15 @@ impl Pulse {
             .set_decay_threshold_sec(config.composite.decay_threshold_sec);
     }
 
-    /// Notes one access to `value`; its heat after it, which the caller writes into the value.
-    pub(crate) fn access<V: Value>(&mut self, ctx: Ctx<'_>, name: Name<'_>, value: &V) -> Heat {
+    /// Notes one access to `value` in that database; its heat after it, which the caller writes into the value, or
+    /// nothing where it is to stay as it is.
+    #[inline]
+    pub(crate) fn access<V: Value>(
+        &mut self,
+        db: impl FnOnce() -> u32,
+        name: Name<'_>,
+        value: &V,
+    ) -> Option<Heat> {
         let was = value.heat();
         let mut heat = was;
         heat.touch(&self.clock, self.dice.roll());
@@ -87,14 +94,10 @@ impl Pulse {
         } else {
             self.far += 1;
             if self.noticing && self.over_bar(&was, &heat) {
-                self.notice(ctx, name.bytes());
+                self.notice(db(), name);
             }
         }
-        if self.shared {
-            was
-        } else {
-            heat
-        }
+        (!self.shared).then_some(heat)
     }
 
     /// By score the value is judged as it was before: at the moment of an access every value looks
@@ -115,12 +118,13 @@ impl Pulse {
     }
 
     #[cold]
-    fn notice(&mut self, ctx: Ctx<'_>, name: &[u8]) {
+    fn notice(&mut self, db: u32, name: Name<'_>) {
+        let name = name.bytes();
         if name.len() > NAME_BYTES_MAX {
             return;
         }
         if let Some(place) = self.ring.get_mut(self.filled) {
-            place.db = ctx.selected_db();
+            place.db = db;
             place.name.clear();
             place.name.extend_from_slice(name);
             self.filled += 1;

@@ -147,9 +147,7 @@ impl StateFile {
         let Some(path) = path.and_then(|path| std::path::absolute(path).ok()) else {
             return;
         };
-        let restored = restore(&path);
-        self.path = Some(path);
-        match restored {
+        match restore(&path) {
             Ok(Some((reader, count))) => {
                 let line = format!("state file: heat and pins of {count} keys will be restored");
                 ctx.log(LogLevel::Notice, &line);
@@ -159,9 +157,15 @@ impl StateFile {
             Err(error) => {
                 self.counts.failures += 1;
                 let line = format!("state file ignored: {error}");
+                if error.is_anothers() {
+                    let line = format!("{line}; it is left alone, and heat and pins are not kept");
+                    ctx.log(LogLevel::Warning, &line);
+                    return;
+                }
                 ctx.log(LogLevel::Warning, &line);
             }
         }
+        self.path = Some(path);
     }
 
     /// What it did so far.
@@ -368,13 +372,17 @@ fn write_all(path: &Path, ctx: Ctx<'_>, server: &'static Server, clock: &Clock) 
     reason = "a reader of the one kind of file there is"
 )]
 fn restore(path: &Path) -> Result<Option<(Reader<BufReader<File>>, u64)>, BadState> {
-    let open = || File::open(path).map(BufReader::new);
-    let file = match open() {
+    // Looked at before it is opened: to open a pipe is to wait for who writes to it.
+    match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        file => file?,
-    };
+        found => match found?.is_file() {
+            true => {}
+            false => return Err(BadState::NotAFile),
+        },
+    }
+    let open = || File::open(path).map(BufReader::new);
     let now_ms = unix_ms();
-    let count = state::check(file, now_ms)?;
+    let count = state::check(open()?, now_ms)?;
     Ok(Some((Reader::begin(open()?, now_ms)?, count)))
 }
 

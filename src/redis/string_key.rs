@@ -29,6 +29,13 @@ impl StringKey<'_> {
         keep_ttl: bool,
     ) -> Result<(), OutOfMemory> {
         let expiry = self.key().expires_at();
+        // What most writes are.
+        if node.is_none() && self.overwrite_in_place(bytes) {
+            if expiry.is_some() && !keep_ttl {
+                self.key().set_expiry(None);
+            }
+            return Ok(());
+        }
         match self.holds() {
             Holds::Numa => self.overwrite(bytes, self.made_elsewhere(bytes, node)?)?,
             _ => self.put_new(bytes, node)?,
@@ -54,12 +61,15 @@ impl StringKey<'_> {
         made.transpose()
     }
 
+    /// Overwrites a NUMA string whose block fits; whether it did. A value lies on a node that may
+    /// be used, so what fits stays.
+    #[inline]
+    fn overwrite_in_place(&self, bytes: &[u8]) -> bool {
+        self.edit_in_place(|value| value.overwrite(bytes))
+    }
+
     /// Overwrites a NUMA string, by the value that was made for it if one was.
     fn overwrite(&self, bytes: &[u8], made: Option<NumaString>) -> Result<(), OutOfMemory> {
-        // A value lies on a node that may be used, so what fits stays.
-        if made.is_none() && self.edit_in_place(|value| value.overwrite(bytes)) {
-            return Ok(());
-        }
         let done = self.edit(|value, order| match made {
             Some(mut made) => {
                 made.set_heat(value.heat());
@@ -78,7 +88,7 @@ impl StringKey<'_> {
     }
 
     fn put_first(&self, mut made: NumaString) -> Result<(), OutOfMemory> {
-        made.set_heat(self.accessed(&made));
+        self.note_use(&mut made);
         self.adopt(made)
     }
 
@@ -108,7 +118,9 @@ impl StringKey<'_> {
         match (self.holds(), made) {
             (Holds::Numa, made) => {
                 let expiry = self.key().expires_at();
-                self.overwrite(bytes, made)?;
+                if made.is_some() || !self.overwrite_in_place(bytes) {
+                    self.overwrite(bytes, made)?;
+                }
                 if expiry.is_some() {
                     self.key().set_expiry(None);
                 }
@@ -135,7 +147,7 @@ impl StringKey<'_> {
             made.set_range(offset, piece, order)?;
             Ok(made)
         })?;
-        made.set_heat(self.accessed(&made));
+        self.note_use(&mut made);
         self.adopt(made)?;
         Ok(size)
     }

@@ -11,7 +11,7 @@
 //!
 //! Invariant: the filter runs <=> a type is switched on and that is allowed.
 
-use super::callbacks::rename_filter;
+use super::callbacks::{rename_filter, Command};
 use super::main_cell::MainCell;
 use super::raw::{Args, Ctx, FilterWords, LogLevel, Mark, Registered};
 use super::server::Server;
@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::migrate::Kind;
 use once_cell::sync::OnceCell;
 use std::ffi::CStr;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 /// The commands of a family, by their NUMA names; those of no type go with any.
 pub(crate) type Family = (Option<Kind>, &'static [&'static CStr]);
@@ -34,11 +34,28 @@ struct Entry {
     /// The bits of the types that it goes with.
     types: u8,
     mark: Mark,
+    /// Whether it depends on the other words too.
+    asks: bool,
 }
 
-static TABLE: OnceCell<Vec<Entry>> = OnceCell::new();
+/// How many places the names have: many more than there are names, so that what is no name of ours
+/// nearly always meets an empty one.
+const PLACES: usize = 1024;
+
+/// The names, found by a hash: every command of every client is looked for here.
+struct Table {
+    entries: Vec<Entry>,
+    /// Numbers of entries, from 1 on; 0 is an empty place.
+    places: Box<[u8; PLACES]>,
+}
+
+static TABLE: OnceCell<Table> = OnceCell::new();
 /// The types that are switched on, a bit each.
 static ACTIVE: AtomicU8 = AtomicU8::new(0);
+
+/// Whether this server is a replica. Kept by the event of the role, for the question is put to each
+/// plain write and the server's answer counts a dozen other things.
+static REPLICA: AtomicBool = AtomicBool::new(true);
 
 /// A name of at most 16 bytes as one number, whatever its case.
 fn packed(name: &[u8]) -> Option<u128> {
@@ -69,21 +86,55 @@ pub(crate) fn declare(families: &[Family]) {
             plain: packed(plain)?,
             types: kind.map_or(u8::MAX, bit),
             mark: Mark::new(name.to_bytes())?,
+            asks: plain == b"scan",
         })
     };
-    let mut entries: Vec<_> = families
+    let entries = families
         .iter()
-        .flat_map(|(kind, names)| names.iter().filter_map(move |name| entry(*kind, name)))
-        .collect();
-    entries.sort_unstable_by_key(|entry| entry.plain);
+        .flat_map(|(kind, names)| names.iter().filter_map(move |name| entry(*kind, name)));
     // A second load of the module in one process does not happen; a second table would be the same.
-    let _ = TABLE.set(entries);
+    let _ = TABLE.set(Table::of(entries.collect()));
+}
+
+/// Where the search for a name begins.
+#[inline]
+fn place(plain: u128) -> usize {
+    let folded = plain as u64 ^ (plain >> 64) as u64;
+    (folded.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize % PLACES
+}
+
+impl Table {
+    fn of(entries: Vec<Entry>) -> Self {
+        let mut places = Box::new([0; PLACES]);
+        for (entry, number) in entries.iter().zip(1..=u8::MAX) {
+            let mut at = place(entry.plain);
+            while places.get(at).is_some_and(|taken| *taken != 0) {
+                at = (at + 1) % PLACES;
+            }
+            if let Some(free) = places.get_mut(at) {
+                *free = number;
+            }
+        }
+        Self { entries, places }
+    }
+
+    #[inline]
+    fn find(&self, plain: u128) -> Option<&Entry> {
+        let mut at = place(plain);
+        loop {
+            // An empty place has the number before the first: no entry's.
+            let number = usize::from(*self.places.get(at)?);
+            let entry = self.entries.get(number.wrapping_sub(1))?;
+            if entry.plain == plain {
+                return Some(entry);
+            }
+            at = (at + 1) % PLACES;
+        }
+    }
 }
 
 fn find(plain: &[u8]) -> Option<&'static Entry> {
-    let (plain, table) = (packed(plain)?, TABLE.get()?);
-    let at = table.binary_search_by_key(&plain, |entry| entry.plain);
-    table.get(at.ok()?)
+    TABLE.get()?.find(packed(plain)?)
 }
 
 /// What the filter does with a command.
@@ -91,7 +142,7 @@ pub(crate) fn pass(words: FilterWords<'_>) {
     let active = ACTIVE.load(Ordering::Relaxed);
     let entry = words.bytes(0).and_then(find);
     if let Some(entry) = entry.filter(|entry| entry.types & active != 0) {
-        if words.bytes(0).is_some_and(|word| concerns(words, word)) {
+        if !entry.asks || asks_for_type(words) {
             words.rename(entry.mark);
         }
     }
@@ -106,24 +157,38 @@ pub(crate) fn plain(name: &[u8]) -> &[u8] {
     name.strip_prefix(PREFIX.as_bytes()).unwrap_or(name)
 }
 
-/// SCAN concerns us where it asks for a type.
-fn concerns(words: FilterWords<'_>, name: &[u8]) -> bool {
-    let asks_for_type = |at| {
+/// Whether it is a SCAN that concerns us.
+fn asks_for_type(words: FilterWords<'_>) -> bool {
+    (2..words.len()).any(|at| {
         let word = words.bytes(at);
         word.is_some_and(|word| word.eq_ignore_ascii_case(b"type"))
-    };
-    !name.eq_ignore_ascii_case(b"scan") || (2..words.len()).any(asks_for_type)
+    })
 }
 
-/// Whether the filter wrote the name of this command, whose NUMA name is `name`.
-pub(crate) fn wrote(args: Args<'_>, name: &CStr) -> bool {
+/// Whether the filter wrote the name of this command.
+#[inline]
+pub(crate) fn wrote<C: Command>(args: Args<'_>) -> bool {
     if ACTIVE.load(Ordering::Relaxed) == 0 {
         return false;
     }
-    let plain = name.to_bytes().strip_prefix(PREFIX.as_bytes());
-    plain
-        .and_then(find)
-        .is_some_and(|entry| entry.mark.begins(args))
+    let mark = C::seen().mark.get_or_init(|| mark_of(C::NAME));
+    mark.is_some_and(|mark| mark.begins(args))
+}
+
+fn mark_of(name: &CStr) -> Option<Mark> {
+    let plain = name.to_bytes().strip_prefix(PREFIX.as_bytes())?;
+    find(plain).map(|entry| entry.mark)
+}
+
+/// Notes whether this server is a replica now.
+pub(crate) fn note_role(ctx: Ctx<'_>) {
+    REPLICA.store(ctx.flags().replica(), Ordering::Relaxed);
+}
+
+/// Whether what is served may be a master's.
+#[inline]
+pub(crate) fn on_replica() -> bool {
+    REPLICA.load(Ordering::Relaxed)
 }
 
 /// The filter, where it runs.
@@ -152,19 +217,22 @@ pub(crate) fn refusal(ctx: Ctx<'_>, config: &Config) -> Option<String> {
     if config.transparent_types.bits() == 0 || config.transparent_acl_accepted {
         return None;
     }
-    let user = restricted_user(ctx)?;
+    let Some(rules) = ctx.acl_rules() else {
+        return Some(
+            "transparent_types needs to know the ACL rules, and the server does not tell them (is \
+             ACL renamed?): look to them, then set transparent_acl_accepted yes"
+                .to_owned(),
+        );
+    };
+    let user = restricted_user(rules)?;
     Some(format!(
         "transparent_types would let ACL user '{user}' run commands that its rules name otherwise: \
          write the rules for NUMA.* too, then set transparent_acl_accepted yes"
     ))
 }
 
-/// The first ACL user that may not run every command. A server that does not say is taken for one
-/// that has such a user.
-fn restricted_user(ctx: Ctx<'_>) -> Option<String> {
-    let Some(rules) = ctx.acl_rules() else {
-        return Some("?".to_owned());
-    };
+/// The first ACL user that may not run every command.
+fn restricted_user(rules: Vec<String>) -> Option<String> {
     rules.into_iter().find_map(|rule| {
         let mut words = rule.split_ascii_whitespace();
         let name = words.nth(1).unwrap_or("?").to_owned();

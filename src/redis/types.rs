@@ -28,7 +28,7 @@ macro_rules! each_type {
 
 /// The server's handles of the types.
 #[derive(Clone, Copy)]
-pub(crate) struct Handles([(Kind, *mut RedisModuleType); COUNT]);
+pub(crate) struct Handles([*mut RedisModuleType; COUNT]);
 
 // SAFETY: the handles are the server's for as long as the process lives, and only ever compared
 // and handed back to it.
@@ -36,12 +36,13 @@ unsafe impl Sync for Handles {}
 // SAFETY: as for `Sync`.
 unsafe impl Send for Handles {}
 
-macro_rules! count {
+macro_rules! kinds {
     ($($type:ty),*) => {
-        const COUNT: usize = [$(<$type as NumaType>::KIND),*].len();
+        const KINDS: &[Kind] = &[$(<$type as NumaType>::KIND),*];
     };
 }
-each_type!(count);
+each_type!(kinds);
+const COUNT: usize = KINDS.len();
 
 impl Handles {
     /// Registers every type.
@@ -51,7 +52,7 @@ impl Handles {
     pub(crate) fn register(ctx: Ctx<'_>) -> Result<Self, String> {
         macro_rules! all {
             ($($type:ty),*) => {
-                [$((<$type as NumaType>::KIND, register::<$type>(ctx)?)),*]
+                [$(register::<$type>(ctx)?),*]
             };
         }
         Ok(Self(each_type!(all)))
@@ -60,14 +61,14 @@ impl Handles {
     /// The handle of a type; null for a kind that has no NUMA form.
     #[inline]
     pub(crate) fn of(&self, kind: Kind) -> *mut RedisModuleType {
-        let row = self.0.iter().find(|(known, _)| *known == kind);
-        row.map_or(std::ptr::null_mut(), |(_, handle)| *handle)
+        let row = KINDS.iter().zip(self.0).find(|(known, _)| **known == kind);
+        row.map_or(std::ptr::null_mut(), |(_, handle)| handle)
     }
 
     /// Which of our types that handle is.
     #[inline]
     pub(crate) fn kind_of(&self, handle: *mut RedisModuleType) -> Option<Kind> {
-        let row = self.0.iter().find(|(_, known)| *known == handle);
+        let row = KINDS.iter().zip(self.0).find(|(_, known)| *known == handle);
         row.map(|(kind, _)| *kind)
     }
 }

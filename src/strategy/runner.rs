@@ -160,7 +160,7 @@ impl Runner {
     pub fn set(&mut self, at: SlotIndex, name: &str, value: &str) -> Result<(), String> {
         let slot = self.slot(at).map_err(|error| error.to_string())?;
         let changed = slot.strategy.set(name, value);
-        changed.map_err(|reason| format!("{} refused it: {reason}", slot.strategy.name()))
+        changed.map_err(|reason| format!("strategy {} refused it: {reason}", slot.strategy.name()))
     }
 
     /// Lets a slot run or not. Enabling forgives what stopped it.

@@ -52,6 +52,23 @@ impl Header {
         }
     }
 
+    /// Writes the heat alone into a header that lies in a block.
+    #[inline]
+    pub(super) fn put_heat(bytes: &mut [u8; HEADER_LEN], heat: Heat) {
+        let [s0, s1, s2, s3, a0, a1, a2, a3, _, _, _, _, counter, state, _, _] = bytes;
+        [*s0, *s1, *s2, *s3] = heat.stamp.to_le_bytes();
+        [*a0, *a1, *a2, *a3] = heat.accesses.to_le_bytes();
+        *counter = heat.counter;
+        *state = *state & !LEVEL | heat.level.get();
+    }
+
+    /// The same for the length.
+    #[inline]
+    pub(super) fn put_len(bytes: &mut [u8; HEADER_LEN], len: u32) {
+        let [_, _, _, _, _, _, _, _, l0, l1, l2, l3, _, _, _, _] = bytes;
+        [*l0, *l1, *l2, *l3] = len.to_le_bytes();
+    }
+
     /// The header as it lies in the block.
     #[inline]
     pub(super) fn encoded(&self) -> [u8; HEADER_LEN] {
@@ -87,6 +104,11 @@ mod tests {
             let heat = Heat { stamp, accesses, counter, level };
             let header = Header { heat, pinned, len, class, node };
             prop_assert_eq!(Header::decoded(header.encoded()), header);
+            let other = Heat { stamp: accesses, accesses: stamp, counter: class, level };
+            let mut bytes = header.encoded();
+            Header::put_heat(&mut bytes, other);
+            Header::put_len(&mut bytes, stamp);
+            prop_assert_eq!(Header::decoded(bytes), Header { heat: other, len: stamp, ..header });
         }
     }
 

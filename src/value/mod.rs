@@ -10,6 +10,7 @@
 //! * what big lists and sorted sets are made of: `blocks` links blocks and accounts for them,
 //!   `big` is the root's body, `tree` finds items by number, `index` members by hash, `chunk` packs
 //!   short entries, `field` reads and writes numbers, `goal` says which blocks are made anew,
+//! * `sequence` is what these two have in common,
 //! * `codec` is what a value looks like in a file,
 //! * `number`, `double`, `longdouble`, `lcs`, `bits` compute what the string commands reply, to the
 //!   last digit.
@@ -35,6 +36,7 @@ pub mod longdouble;
 pub mod number;
 pub mod raw;
 pub mod root;
+mod sequence;
 #[cfg(test)]
 mod starved;
 pub mod string;

@@ -176,11 +176,9 @@ impl Root {
     #[inline]
     pub fn set_len(&mut self, len: usize) {
         debug_assert!(u32::try_from(len).is_ok(), "a length fits in its field");
-        let header = Header {
-            len: len as u32,
-            ..self.header()
-        };
-        self.set_header(&header);
+        if let Some(block) = self.block.as_mut() {
+            Header::put_len(block.head_mut(), len as u32);
+        }
     }
 
     /// How hot the value is.
@@ -193,11 +191,9 @@ impl Root {
     /// Writes the heat; in place.
     #[inline]
     pub fn set_heat(&mut self, heat: Heat) {
-        let header = Header {
-            heat,
-            ..self.header()
-        };
-        self.set_header(&header);
+        if let Some(block) = self.block.as_mut() {
+            Header::put_heat(block.head_mut(), heat);
+        }
     }
 
     /// Whether the user bound the value to its node.
@@ -229,18 +225,14 @@ impl Root {
 
     #[inline]
     pub(super) fn header(&self) -> Header {
-        let bytes = self
-            .block
-            .as_ref()
-            .and_then(|block| block.bytes().first_chunk());
-        Header::decoded(bytes.copied().unwrap_or_default())
+        let bytes = self.block.as_ref().map(|block| *block.head());
+        Header::decoded(bytes.unwrap_or_default())
     }
 
     #[inline]
     fn set_header(&mut self, header: &Header) {
-        let block = self.block.as_mut();
-        if let Some(bytes) = block.and_then(|block| block.bytes_mut().first_chunk_mut()) {
-            *bytes = header.encoded();
+        if let Some(block) = self.block.as_mut() {
+            *block.head_mut() = header.encoded();
         }
     }
 }

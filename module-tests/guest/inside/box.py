@@ -30,6 +30,7 @@ TESTS = []
 FAST = ["numa-cpu-share", "50", "numa-tick-budget", "8000"]
 QUIET = ["numa-composite-lru-auto-migrate-enabled", "no", "numa-auto-rebalance", "no"]
 START_SECONDS, WAIT_SECONDS = 30, 60
+BALANCING = "/proc/sys/kernel/numa_balancing"
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
 
 
@@ -254,6 +255,9 @@ class Box:
         if os.environ.get("NUMA_GUEST"):
             # Where memory runs out a server shall die, so that its test can say so.
             pathlib.Path("/proc/self/oom_score_adj").write_text("-900")
+            # On by the kernel's default. The judge writes into the server from a CPU of its own, and
+            # what it touches, the kernel would bring to that CPU's node. Tests of it switch it on.
+            pathlib.Path(BALANCING).write_text("0")
         self.dice, self.servers, self.undo, self.judged = random.Random(seed), [], [], 0
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="numa-"))
         self.all = nodes.all_nodes()

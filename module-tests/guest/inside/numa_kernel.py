@@ -2,9 +2,8 @@
 
 import time
 
-from box import check, test
+from box import BALANCING, check, test
 
-BALANCING = "/proc/sys/kernel/numa_balancing"
 DEMOTION = "/sys/kernel/mm/numa/demotion_enabled"
 
 

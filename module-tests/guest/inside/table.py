@@ -56,7 +56,6 @@ SET_MEMPOLICY = 238  # the system call's number on amd64
 STATIC = 1 << 15
 BIND, INTERLEAVE, WEIGHTED = 2 | STATIC, 3 | STATIC, 6 | STATIC
 WEIGHTS = pathlib.Path("/sys/kernel/mm/mempolicy/weighted_interleave")
-BALANCING = "/proc/sys/kernel/numa_balancing"
 DEMOTION = "/sys/kernel/mm/numa/demotion_enabled"
 SERVER_CPU, CLIENT_CPUS = 1, (2, 3)
 PIECE = 64 << 10
@@ -196,7 +195,7 @@ class Balancing(Row):
     tiered = True
 
     def before(self, box_):
-        box_.set(BALANCING, 2)
+        box_.set(box.BALANCING, 2)
         box_.set(DEMOTION, "true")
         # It scans by the CPU time that a task has used, once a second at first and then less often.
         # Redis here uses a tenth of its CPU, and the run is short: ten times as often is generous.

@@ -20,7 +20,7 @@ pub(super) fn scan(call: &Call<'_>) -> Done {
     let mut found = Vec::new();
     if let Some(names) = answer.element(1) {
         names.each(&mut |name| {
-            if call.is_of_type(name, wanted) {
+            if wanted.is_none_or(|wanted| call.is_of_type(name, wanted)) {
                 found.push(name.to_vec());
             }
             true
@@ -33,8 +33,9 @@ pub(super) fn scan(call: &Call<'_>) -> Done {
     Ok(())
 }
 
-/// The words without the last `TYPE <type>`, which is the one that counts, and the type.
-fn without_type<'c>(call: &Call<'c>) -> Result<(Vec<Name<'c>>, &'c [u8]), Fail> {
+/// The words without the last `TYPE <type>`, which is the one that counts, and the type. Plain
+/// SCAN comes here for the sake of TYPE alone, NUMA.SCAN without it too.
+fn without_type<'c>(call: &Call<'c>) -> Result<(Vec<Name<'c>>, Option<&'c [u8]>), Fail> {
     let mut words: Vec<_> = call.args.names_from(1).take(1).collect();
     let (mut wanted, mut at) = (None, 2);
     while let Some(option) = call.args.name(at) {
@@ -46,7 +47,7 @@ fn without_type<'c>(call: &Call<'c>) -> Result<(Vec<Name<'c>>, &'c [u8]), Fail> 
         }
         at += 2;
     }
-    Ok((words, wanted.ok_or(Fail::Syntax)?))
+    Ok((words, wanted))
 }
 
 impl Call<'_> {

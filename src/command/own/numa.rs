@@ -31,7 +31,7 @@ const HELP: &[&str] = &[
     "PLAN [COUNT <n>]",
     "    What the next pass of slot 1 would move of n keys, without moving: key, node, reason.",
     "PIN <node> <key> [<key> ...]",
-    "    Moves NUMA keys to the node and holds them there; only NUMAMIGRATE KEY moves them then.",
+    "    Moves keys to the node and holds them there; only NUMAMIGRATE KEY moves them then.",
     "UNPIN <key> [<key> ...]",
     "    Lets them go.",
     "STRATEGY LIST | STATUS <slot> | SLOT <slot> <name> | ENABLE <slot> | DISABLE <slot>",

@@ -4,12 +4,34 @@
 //! strategy which was stopped for a reason does not come back by a restart's file.
 
 use crate::command::args::{integer, is};
-use crate::command::reply::{as_list, pairs, Value};
+use crate::command::reply::{as_list, help, pairs, Value};
 use crate::command::{Call, Done, Fail};
 use crate::ids::SlotIndex;
 use crate::redis::plugin;
 use crate::redis::works::Works;
 use crate::strategy::{Priority, Runner, SlotError, SlotStatus, Strategy};
+
+const HELP: &[&str] = &[
+    "NUMA STRATEGY <subcommand> [<arg> ...]. Subcommands are:",
+    "LIST",
+    "    Each slot that holds a strategy, as STATUS shows it.",
+    "STATUS <slot>",
+    "    What is in the slot, whether it runs, and what it did.",
+    "SLOT <slot> <name>",
+    "    Puts a strategy into the slot; none empties it.",
+    "ENABLE <slot>, DISABLE <slot>",
+    "    Lets it run, also after it was stopped; makes it rest.",
+    "INTERVAL <slot> <ms>",
+    "    How often it runs.",
+    "PRIORITY <slot> high|normal|low",
+    "    Which slots run first in a tick.",
+    "GET <slot> [<name>]",
+    "    Its settings; those of composite-lru stand in NUMACONFIG.",
+    "SET <slot> <name> <value>",
+    "    Changes one of them.",
+    "HELP",
+    "    Prints this help.",
+];
 
 /// `NUMA STRATEGY <subcommand> ...`, its words from `at` on.
 pub(super) fn dispatch(call: &Call<'_>, at: usize) -> Done {
@@ -30,6 +52,10 @@ pub(super) fn dispatch(call: &Call<'_>, at: usize) -> Done {
             call.word(at + 3)?,
         ),
         (b"PRIORITY", 3) => priority(call, slot(call, at + 1)?, call.word(at + 2)?),
+        (b"HELP", 1) => {
+            help(call.ctx, HELP);
+            Ok(())
+        }
         _ => Err(Fail::subcommand(word, "NUMA STRATEGY")),
     }
 }

@@ -5,6 +5,7 @@ mod bits;
 mod edit;
 mod expiry;
 mod incr;
+mod quick;
 mod read;
 mod set;
 mod stralgo;
@@ -15,14 +16,14 @@ use crate::redis::string_key::StringKey;
 
 // A setter of fixed arity takes `NODE <n>` at its end: two words more than the stock one.
 commands! {
-    c"numa.get", c"readonly fast", ONE, (2, 2), read::get;
+    c"numa.get", c"readonly fast", ONE, (2, 2), read::get, quick::get;
     c"numa.mget", c"readonly fast", ALL, (2, MANY), read::mget;
     c"numa.strlen", c"readonly fast", ONE, (2, 2), read::strlen;
     c"numa.getrange", c"readonly", ONE, (4, 4), read::getrange;
     c"numa.substr", c"readonly", ONE, (4, 4), read::getrange;
     c"numa.getex", c"write fast", ONE, (2, MANY), expiry::getex;
     c"numa.getdel", c"write fast", ONE, (2, 2), expiry::getdel;
-    c"numa.set", c"write deny-oom", ONE, (3, MANY), set::set;
+    c"numa.set", c"write deny-oom", ONE, (3, MANY), set::set, quick::set;
     c"numa.setnx", c"write deny-oom fast", ONE, (3, 5), set::setnx;
     c"numa.setex", c"write deny-oom", ONE, (4, 6), set::setex;
     c"numa.psetex", c"write deny-oom", ONE, (4, 6), set::psetex;
@@ -31,7 +32,7 @@ commands! {
     c"numa.msetnx", c"write deny-oom", PAIRS, (3, MANY), set::msetnx;
     c"numa.append", c"write deny-oom fast", ONE, (3, 5), edit::append;
     c"numa.setrange", c"write deny-oom", ONE, (4, 6), edit::setrange;
-    c"numa.incr", c"write deny-oom fast", ONE, (2, 2), incr::incr;
+    c"numa.incr", c"write deny-oom fast", ONE, (2, 2), incr::incr, quick::incr;
     c"numa.incrby", c"write deny-oom fast", ONE, (3, 3), incr::incrby;
     c"numa.decr", c"write deny-oom fast", ONE, (2, 2), incr::decr;
     c"numa.decrby", c"write deny-oom fast", ONE, (3, 3), incr::decrby;
@@ -48,15 +49,18 @@ commands! {
 
 impl<'c> Call<'c> {
     /// Opens the key at word `index`.
+    #[inline(always)]
     fn string_key(&self, index: usize, mode: Mode) -> Result<StringKey<'c>, Fail> {
         Ok(self.open_string(self.name(index)?, mode))
     }
 
+    #[inline(always)]
     fn open_string(&self, name: Name<'c>, mode: Mode) -> StringKey<'c> {
         self.open(name, mode)
     }
 
     /// Opens the key at word 1 for a command that works on a string or on nothing.
+    #[inline(always)]
     fn own_string(&self, mode: Mode) -> Result<StringKey<'c>, Fail> {
         self.own_key(1, mode)
     }

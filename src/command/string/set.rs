@@ -161,10 +161,15 @@ impl Call<'_> {
     }
 
     /// Sends the command's first `words` words: all but `NODE`, which is for this machine alone.
+    #[inline]
     pub(super) fn replicate_first(&self, words: usize) {
         if self.args.len() == words {
             return self.replicate_verbatim();
         }
+        self.replicate_words(words);
+    }
+
+    fn replicate_words(&self, words: usize) {
         let all: Vec<_> = self
             .args
             .names_from(1)
@@ -230,6 +235,7 @@ pub(in crate::command) fn getset(call: &Call<'_>) -> Done {
 
 impl Call<'_> {
     /// What follows a SET without options.
+    #[inline]
     fn after_plain_set(&self, words: usize) -> Done {
         let name = self.name(1)?;
         self.ctx.signal_modified(name);

@@ -130,8 +130,9 @@ impl NodeArena {
         self.index
     }
 
-    /// Notes that so many bytes came to the arena, or left it where less than zero. [`Self::in_use`]
-    /// was called before, in the same callback: what it has not seen changed by now is older.
+    /// Notes that so many bytes came to the arena, or left it where less than zero.
+    /// [`Self::in_use`] was called before, in the same callback: a change that it sees later is of
+    /// statistics taken later.
     pub(super) fn note(&self, bytes: i64) {
         self.since.fetch_add(bytes, Ordering::Relaxed);
     }

@@ -1,6 +1,6 @@
 //! A command's arguments, borrowed from the server for the length of the call.
 
-use super::api;
+use super::sds;
 use redis_module::raw;
 use std::marker::PhantomData;
 
@@ -28,14 +28,11 @@ impl<'a> Name<'a> {
     /// The bytes; none where the server would not say.
     #[inline]
     pub(crate) fn bytes(self) -> &'a [u8] {
-        let mut len = 0;
-        match api!(RedisModule_StringPtrLen(self.ptr, &mut len)) {
-            Some(start) if !start.is_null() => {
-                // SAFETY: the server says that `len` bytes lie there, for as long as the string.
-                unsafe { std::slice::from_raw_parts(start.cast(), len) }
-            }
-            _ => &[],
-        }
+        let Some((start, len)) = sds::bytes(self.ptr) else {
+            return &[];
+        };
+        // SAFETY: the server says that `len` bytes lie there, for as long as the string.
+        unsafe { std::slice::from_raw_parts(start, len) }
     }
 }
 

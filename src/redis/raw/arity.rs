@@ -21,6 +21,9 @@ struct Row {
     arity: c_int,
 }
 
+/// What a row leads to.
+pub(super) type Function = unsafe extern "C" fn(*mut c_void);
+
 /// The server's own search in its command table.
 type Lookup = unsafe extern "C" fn(*const c_char) -> *mut Row;
 
@@ -79,6 +82,20 @@ impl CommandTable {
         // SAFETY: a row of any version is longer than what is read here.
         let arity = unsafe { (*row).arity };
         (said == name).then_some(arity)
+    }
+
+    /// Leads a row elsewhere that leads to `from` now; where it lies, if it did.
+    pub(super) fn lead(self, name: &CStr, from: Function, to: Function) -> Option<*mut c_void> {
+        let row = self.row(name)?;
+        self.arity(name)?;
+        // SAFETY: as in `arity`, whose look has found the name there.
+        let leads = unsafe { (*row).function };
+        if leads != from as *const c_void {
+            return None;
+        }
+        // SAFETY: a row that the server made for our command; what it holds was recognised.
+        unsafe { (*row).function = to as *const c_void };
+        Some(row.cast())
     }
 
     /// Declares the arity of a command that the server has just taken: the number of words, or

@@ -34,8 +34,13 @@ impl<'c> Ctx<'c> {
             start,
             count
         ))?;
+        if ptr.is_null() {
+            // Renamed away, or in a cluster the key is another's. No `Answer` may be made of it,
+            // not even one to drop: the server frees what it is given unseen.
+            return None;
+        }
         let lent = PhantomData;
-        (!ptr.is_null()).then_some(Answer { ptr, lent })
+        Some(Answer { ptr, lent })
     }
 
     /// Runs `command key words...`; false where the server answers an error.

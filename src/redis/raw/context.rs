@@ -146,7 +146,11 @@ impl<'c> Ctx<'c> {
     }
 
     /// Tells watchers and client-side caches that the key changed.
+    #[inline]
     pub(crate) fn signal_modified(self, key: Name<'_>) {
+        if let Some(known) = self.known() {
+            return known.signal(key);
+        }
         api!(RedisModule_SignalModifiedKey(self.ptr, key.as_ptr()));
     }
 
@@ -255,6 +259,11 @@ fn second_text(reply: *mut raw::RedisModuleCallReply) -> Option<String> {
 /// Writes a log line where no context is at hand (a panic, a background thread).
 pub(crate) fn log_anywhere(level: LogLevel, text: &str) {
     log_through(std::ptr::null_mut(), level, text);
+}
+
+/// What the server is doing now, where no context is at hand.
+pub(crate) fn flags_anywhere() -> ContextFlags {
+    ContextFlags(api!(RedisModule_GetContextFlags(std::ptr::null_mut())).unwrap_or(0))
 }
 
 fn log_through(ctx: *mut raw::RedisModuleCtx, level: LogLevel, text: &str) {

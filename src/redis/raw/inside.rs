@@ -13,16 +13,19 @@
 //! server's version as the only sign, which forks keep and change.
 
 use super::arity::CommandTable;
-use super::{api, Ctx, Mode, Name};
+use super::{api, sds, Ctx, Mode, Name};
 use crate::redis::charge::symbol;
 use once_cell::sync::OnceCell;
 use redis_module::raw;
+use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::os::raw::{c_char, c_int, c_void};
 use std::ptr::NonNull;
 
 /// `LOOKUP_NOTOUCH`: a look is no use.
 const NO_TOUCH: c_int = 1;
+/// `OBJ_STRING`, the type of a stock string.
+const STRING: u32 = 0;
 /// `OBJ_MODULE`, the type of an object that holds a module's value.
 const MODULE: u32 = 5;
 /// A name that no key has.
@@ -38,7 +41,7 @@ struct Context {
 
 /// How a client begins.
 #[repr(C)]
-pub(super) struct Client {
+pub(crate) struct Client {
     id: u64,
     connection: *const c_void,
     resp: c_int,
@@ -88,6 +91,9 @@ struct ModuleValue {
 type Lookup = unsafe extern "C" fn(*mut Database, *mut c_void, c_int) -> *mut RawObject;
 type Expiry = unsafe extern "C" fn(*mut Database, *mut c_void) -> i64;
 type Write = unsafe extern "C" fn(*mut Client, *const c_char, usize);
+type Bulk = unsafe extern "C" fn(*mut Client, *mut RawObject);
+type Signal = unsafe extern "C" fn(*mut Client, *mut Database, *mut c_void);
+type Notify = unsafe extern "C" fn(c_int, *const c_char, *mut c_void, c_int);
 type Make = unsafe extern "C" fn(*mut raw::RedisModuleType, *mut c_void) -> *mut RawObject;
 type Release = unsafe extern "C" fn(*mut RawObject);
 
@@ -98,6 +104,9 @@ pub(super) struct Inside {
     write: Lookup,
     expiry: Expiry,
     reply: Write,
+    bulk: Bulk,
+    signal: Signal,
+    notify: Notify,
 }
 
 static INSIDE: OnceCell<Inside> = OnceCell::new();
@@ -122,7 +131,8 @@ pub(crate) fn find(
     let right = is_6_2(ctx)
         && checks_clients(ctx)
         && checks_keys(ctx)
-        && checks_objects(kind, make) == Some(true);
+        && checks_objects(kind, make) == Some(true)
+        && sds::recognise();
     let found = right.then(Inside::symbols).flatten();
     // A second load in one process does not happen; it would find the same.
     found.is_some_and(|found| INSIDE.set(found).is_ok())
@@ -226,13 +236,16 @@ impl Inside {
             write: function!(c"lookupKeyWriteWithFlags", Lookup),
             expiry: function!(c"getExpire", Expiry),
             reply: function!(c"addReplyProto", Write),
+            bulk: function!(c"addReplyBulk", Bulk),
+            signal: function!(c"signalModifiedKey", Signal),
+            notify: function!(c"notifyKeyspaceEvent", Notify),
         })
     }
 }
 
 /// The client of a context, on a server whose insides are known.
 #[derive(Clone, Copy)]
-pub(super) struct Known<'c> {
+pub(crate) struct Known<'c> {
     inside: &'static Inside,
     client: NonNull<Client>,
     lent: PhantomData<&'c ()>,
@@ -253,6 +266,20 @@ impl<'c> Ctx<'c> {
 }
 
 impl<'c> Known<'c> {
+    /// A client of the server's, where the insides are known.
+    ///
+    /// # Safety
+    /// * `client` is the server's for all of `'c`.
+    #[inline]
+    pub(super) unsafe fn of_client(client: NonNull<Client>) -> Option<Self> {
+        let lent = PhantomData;
+        inside().map(|inside| Self {
+            inside,
+            client,
+            lent,
+        })
+    }
+
     /// The client itself, for functions of the server that take one.
     pub(super) fn client(self) -> NonNull<Client> {
         self.client
@@ -267,7 +294,7 @@ impl<'c> Known<'c> {
 
     /// Whether it has a connection: clients of scripts, other modules and the AOF have none.
     #[inline]
-    pub(super) fn is_connected(self) -> bool {
+    pub(crate) fn is_connected(self) -> bool {
         // SAFETY: as in `resp`.
         unsafe { !(*self.client.as_ptr()).connection.is_null() }
     }
@@ -280,6 +307,7 @@ impl<'c> Known<'c> {
     }
 
     /// The words of that command, for the same.
+    #[inline]
     pub(super) fn words(self) -> (*mut *mut raw::RedisModuleString, c_int) {
         // SAFETY: as in `command`.
         let argv = unsafe { (*self.client.as_ptr()).argv };
@@ -289,24 +317,42 @@ impl<'c> Known<'c> {
 
     /// The number of its database.
     #[inline]
-    pub(super) fn db_index(self) -> c_int {
+    pub(crate) fn db_index(self) -> c_int {
         // SAFETY: as in `resp`.
         let db = unsafe { (*self.client.as_ptr()).db };
         // SAFETY: a database whose shape was recognised at load.
         unsafe { (*db).id }
     }
 
+    /// Tells watchers and client-side caches that the key changed.
+    #[inline]
+    pub(crate) fn signal(self, key: Name<'_>) {
+        let client = self.client.as_ptr();
+        // SAFETY: as in `resp`.
+        let db = unsafe { (*client).db };
+        // SAFETY: the client, its database, and a string of the server's.
+        unsafe { (self.inside.signal)(client, db, key.as_ptr().cast()) };
+    }
+
+    /// Gives a keyspace event of that class.
+    #[inline]
+    pub(super) fn notify_as(self, class: u32, word: &CStr, key: Name<'_>) {
+        let (word, key) = (word.as_ptr(), key.as_ptr().cast());
+        // SAFETY: the server reads the word and keeps nothing; the key is a string of its own.
+        unsafe { (self.inside.notify)(class as c_int, word, key, self.db_index()) };
+    }
+
     /// Adds bytes of the protocol to what the client is sent.
     #[inline]
-    pub(super) fn send(self, bytes: &[u8]) {
+    pub(crate) fn send(self, bytes: &[u8]) {
         // SAFETY: the server copies the bytes before it returns.
         unsafe { (self.inside.reply)(self.client.as_ptr(), bytes.as_ptr().cast(), bytes.len()) };
     }
 
     /// What lies at a key of the selected database: as opening it in that mode finds it, with the
     /// hit, the use and the expiry that belong to it.
-    #[inline]
-    pub(super) fn find<'k>(self, name: Name<'k>, mode: Mode) -> Found<'k> {
+    #[inline(always)]
+    pub(crate) fn find<'k>(self, name: Name<'k>, mode: Mode) -> Found<'k> {
         let (lookup, flags) = match mode {
             Mode::Read => (self.inside.read, 0),
             Mode::Write => (self.inside.write, 0),
@@ -331,7 +377,7 @@ impl<'c> Known<'c> {
 
 /// What was found at a key.
 #[derive(Clone, Copy)]
-pub(super) struct Found<'k> {
+pub(crate) struct Found<'k> {
     inside: &'static Inside,
     db: *mut Database,
     pub(super) name: Name<'k>,
@@ -339,9 +385,34 @@ pub(super) struct Found<'k> {
 }
 
 impl Found<'_> {
+    /// Whether nothing lies there.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.object.is_none()
+    }
+
+    /// The pointer that a module's type keeps there, where it is of that type.
+    #[inline]
+    pub(crate) fn value_of(&self, kind: *mut raw::RedisModuleType) -> Option<NonNull<u8>> {
+        let object = self.object?;
+        object
+            .value()
+            .filter(|_| object.module_kind() == Some(kind))
+    }
+
+    /// Sends a stock string's bytes; false where it is none.
+    pub(crate) fn send_native_string(&self, known: Known<'_>) -> bool {
+        let Some(object) = self.object.filter(|object| object.kind() == STRING) else {
+            return false;
+        };
+        // SAFETY: a client and a live object of the server's.
+        unsafe { (self.inside.bulk)(known.client.as_ptr(), object.raw.as_ptr()) };
+        true
+    }
+
     /// The time of expiry in ms since 1970; nothing where the key lives on.
     #[inline]
-    pub(super) fn expires_at(&self) -> Option<i64> {
+    pub(crate) fn expires_at(&self) -> Option<i64> {
         // SAFETY: a database and a string of the server's.
         let at = unsafe { (self.inside.expiry)(self.db, self.name.as_ptr().cast()) };
         (at >= 0).then_some(at)

@@ -76,7 +76,7 @@ impl Ctx<'_> {
 
 impl<'c> Ctx<'c> {
     /// Opens a key; an absent key opened for reading is an empty one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn open<'k>(self, name: Name<'k>, mode: Mode) -> Key<'k>
     where
         'c: 'k,
@@ -120,7 +120,7 @@ impl<'c> Key<'c> {
     }
 
     /// What lies here.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn kind(&self) -> KeyKind {
         let Some((_, found)) = self.unopened() else {
             return self.opened_kind();

@@ -1,5 +1,6 @@
 //! Keyspace events of our own commands, by the stock names.
 
+use super::inside::Known;
 use super::{api, Ctx, Name};
 use redis_module::raw;
 use std::ffi::CStr;
@@ -131,6 +132,7 @@ impl ZsetEvent {
 }
 
 impl Event {
+    #[inline]
     fn parts(self) -> (u32, &'static CStr) {
         let string = raw::REDISMODULE_NOTIFY_STRING as u32;
         let generic = raw::REDISMODULE_NOTIFY_GENERIC as u32;
@@ -152,10 +154,23 @@ impl Event {
     }
 }
 
-impl Ctx<'_> {
+impl Known<'_> {
     /// Gives a keyspace event.
+    #[inline]
     pub(crate) fn notify(self, event: Event, key: Name<'_>) {
         let (class, word) = event.parts();
+        self.notify_as(class, word, key);
+    }
+}
+
+impl Ctx<'_> {
+    /// Gives a keyspace event.
+    #[inline]
+    pub(crate) fn notify(self, event: Event, key: Name<'_>) {
+        let (class, word) = event.parts();
+        if let Some(known) = self.known() {
+            return known.notify_as(class, word, key);
+        }
         let (ctx, key) = (self.as_ptr(), key.as_ptr());
         api!(RedisModule_NotifyKeyspaceEvent(
             ctx,

@@ -11,6 +11,10 @@ use std::os::raw::c_int;
 
 /// The longest bulk that is copied to be sent in one piece, in bytes.
 const SHORT_MAX: usize = 96;
+/// A shorter one, which most are, makes do with a buffer that is sooner made.
+const TINY_MAX: usize = 25;
+/// The head of a bulk of less than 100 bytes.
+const SHORT_HEAD: usize = 5;
 /// A mark, an integer and an end of line.
 const HEAD_MAX: usize = 24;
 /// Bytes that are gathered at most.
@@ -77,18 +81,47 @@ fn send_head(known: Known<'_>, mark: u8, number: i64) {
     head.send(known);
 }
 
+/// The head of a bulk of less than 100 bytes, and where it begins: two digits need no loop.
+#[inline]
+fn short_head(len: usize) -> ([u8; 5], usize) {
+    let (tens, ones) = ((len / 10) as u8, (len % 10) as u8);
+    let (mark, start) = if len < 10 {
+        (b'$', 1)
+    } else {
+        (b'0' + tens, 0)
+    };
+    ([b'$', mark, b'0' + ones, b'\r', b'\n'], start)
+}
+
+#[inline]
 fn send_bulk(known: Known<'_>, bytes: &[u8]) {
-    if bytes.len() > SHORT_MAX {
-        send_head(known, b'$', length(bytes.len()));
-        known.send(bytes);
-        known.send(b"\r\n");
-        return;
+    if bytes.len() <= TINY_MAX {
+        return send_copied::<{ SHORT_HEAD + TINY_MAX + 2 }>(known, bytes);
     }
-    let mut whole = Buffer::<{ HEAD_MAX + SHORT_MAX + 2 }>::new();
-    whole.put_head(b'$', length(bytes.len()));
-    whole.put(bytes);
-    whole.put(b"\r\n");
-    whole.send(known);
+    if bytes.len() <= SHORT_MAX {
+        return send_copied::<{ SHORT_HEAD + SHORT_MAX + 2 }>(known, bytes);
+    }
+    send_head(known, b'$', length(bytes.len()));
+    known.send(bytes);
+    known.send(b"\r\n");
+}
+
+/// Sends a bulk that has room in so many bytes, in one piece.
+#[inline]
+fn send_copied<const SIZE: usize>(known: Known<'_>, bytes: &[u8]) {
+    let (head, start) = short_head(bytes.len());
+    let end = SHORT_HEAD + bytes.len();
+    let mut whole = [0; SIZE];
+    if let Some(place) = whole.first_chunk_mut() {
+        *place = head;
+    }
+    if let Some(place) = whole.get_mut(SHORT_HEAD..end) {
+        place.copy_from_slice(bytes);
+    }
+    if let Some(place) = whole.get_mut(end..end + 2) {
+        place.copy_from_slice(b"\r\n");
+    }
+    known.send(whole.get(start..end + 2).unwrap_or(&[]));
 }
 
 /// A score that is written as an integer is: all but -0 and those with an exponent.
@@ -184,11 +217,42 @@ impl<'c> Ctx<'c> {
     }
 }
 
+impl Known<'_> {
+    /// A bulk string.
+    #[inline]
+    pub(crate) fn reply_bulk(self, bytes: &[u8]) {
+        send_bulk(self, bytes);
+    }
+
+    /// A whole number.
+    #[inline]
+    pub(crate) fn reply_int(self, number: i64) {
+        send_head(self, b':', number);
+    }
+
+    /// An error, with its code in front, of one line.
+    pub(crate) fn reply_error(self, line: &str) {
+        self.send(format!("-{line}\r\n").as_bytes());
+    }
+
+    /// `OK`.
+    #[inline]
+    pub(crate) fn reply_ok(self) {
+        self.send(b"+OK\r\n");
+    }
+
+    /// No value.
+    #[inline]
+    pub(crate) fn reply_null(self) {
+        self.send(null(self.resp()));
+    }
+}
+
 impl Ctx<'_> {
     /// A bulk string.
     pub(crate) fn reply_bulk(self, bytes: &[u8]) {
         if let Some(known) = self.known() {
-            return send_bulk(known, bytes);
+            return known.reply_bulk(bytes);
         }
         let (start, len) = (bytes.as_ptr().cast(), bytes.len());
         api!(RedisModule_ReplyWithStringBuffer(self.as_ptr(), start, len));
@@ -206,7 +270,7 @@ impl Ctx<'_> {
     /// `OK`.
     pub(crate) fn reply_ok(self) {
         if let Some(known) = self.known() {
-            return known.send(b"+OK\r\n");
+            return known.reply_ok();
         }
         api!(RedisModule_ReplyWithSimpleString(
             self.as_ptr(),
@@ -217,7 +281,7 @@ impl Ctx<'_> {
     /// A whole number.
     pub(crate) fn reply_int(self, number: i64) {
         if let Some(known) = self.known() {
-            return send_head(known, b':', number);
+            return known.reply_int(number);
         }
         api!(RedisModule_ReplyWithLongLong(self.as_ptr(), number));
     }
@@ -235,7 +299,7 @@ impl Ctx<'_> {
     /// No value.
     pub(crate) fn reply_null(self) {
         if let Some(known) = self.known() {
-            return known.send(null(known.resp()));
+            return known.reply_null();
         }
         api!(RedisModule_ReplyWithNull(self.as_ptr()));
     }

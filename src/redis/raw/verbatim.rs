@@ -54,6 +54,7 @@ static SEARCH: MainCell<Search> = MainCell::new(Search {
 });
 
 /// Whether the place was found.
+#[inline]
 pub(super) fn is_direct() -> bool {
     DIRECT.get().is_some()
 }
@@ -69,8 +70,25 @@ struct Search {
 // SAFETY: addresses of the server's state; only the main thread follows them.
 unsafe impl Send for Search {}
 
+impl Known<'_> {
+    /// Whether the command of this client can be sent without the API.
+    #[inline]
+    pub(crate) fn can_replicate(self) -> bool {
+        is_direct() && self.is_connected()
+    }
+
+    /// Sends the command as it came, which are these words, where that can be.
+    #[inline]
+    pub(crate) fn replicate_verbatim(self, args: Args<'_>) {
+        if let Some(direct) = DIRECT.get() {
+            direct.send(self, args);
+        }
+    }
+}
+
 impl Ctx<'_> {
     /// Sends the command as it came, which are these words, to replicas and the AOF.
+    #[inline]
     pub(crate) fn replicate_verbatim(self, args: Args<'_>) {
         let client = self.known().filter(|known| known.is_connected());
         match (DIRECT.get(), client) {

@@ -1,7 +1,7 @@
 //! Lists against `Vec`, with moves, copies, files and missing memory in between.
 
 use super::*;
-use crate::pool::{supply_blocks, Supply};
+use crate::pool::{supply_blocks, PoolHandle, Supply};
 use crate::value::codec::tests::{Item, Tape};
 use crate::value::testkit::{assert_all_home, assert_sampled, compact, hot, id, live, pool, Berth};
 use proptest::prelude::*;
@@ -179,6 +179,32 @@ proptest! {
         drop(both);
         assert_all_home(pool);
     }
+}
+
+#[test]
+fn every_allocation_may_fail_while_a_list_grows() {
+    let pool = pool();
+    let mut both = Both::new(pool);
+    // From one leaf on, in the big form.
+    (0..3000).for_each(|at| both.insert(at, 20));
+    both.list.remove(100, 3000);
+    let mut failed = 0;
+    for i in 100..3000 {
+        for count in 0.. {
+            supply_blocks(Supply::Only(count));
+            let done = both.list.insert(i / 2, &[7; 20], &[id(0)]);
+            supply_blocks(Supply::Endless);
+            assert_eq!(both.list.check(), Ok(()));
+            if done.is_ok() {
+                break;
+            }
+            assert_eq!(both.list.len(), i);
+            failed += 1;
+        }
+    }
+    assert!(failed > 20, "{failed} allocations failed");
+    drop(both);
+    assert_all_home(pool);
 }
 
 #[test]

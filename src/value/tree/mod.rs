@@ -168,7 +168,12 @@ impl Tree {
         if is_full::<L>(writer, self.root, self.height, item) {
             self.grow::<L>(writer)?;
         }
-        let (path, leaf, at) = self.way_with_room::<L>(writer, (rank, len), item)?;
+        let way = self.way_with_room::<L>(writer, (rank, len), item);
+        if way.is_err() {
+            // The new root may have but the one child that it began with.
+            self.lower(writer);
+        }
+        let (path, leaf, at) = way?;
         L::insert(writer.bytes_mut(leaf), at, item);
         refresh::<L>(writer, path, leaf, 1);
         Ok(())

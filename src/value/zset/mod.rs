@@ -20,20 +20,16 @@ mod small;
 mod tests;
 
 use super::big as body;
-use super::big::{Head, HeadMut};
-use super::blocks;
+use super::big::{Advance, Head, HeadMut};
+use super::blocks::{Link, Reader};
 use super::chunk;
 use super::codec::{BadPayload, Sink, Source};
-use super::contract::{insist, Compacted, Landing, Step, Value};
+use super::contract::{insist, Landing, Value};
 use super::root::Root;
-use crate::heat::Heat;
+use super::sequence::{self, grown, Sequence};
 use crate::ids::NodeId;
-use crate::pool::{Block, OutOfMemory, PoolHandle};
+use crate::pool::OutOfMemory;
 pub use order::Bound;
-use std::ptr::NonNull;
-
-/// Bytes of the body of a new set.
-const BODY_MIN: usize = 48;
 
 /// See the head of the file.
 #[derive(Debug)]
@@ -197,22 +193,6 @@ impl NumaZset {
         Ok(Scored::Added)
     }
 
-    /// The same set in the big form.
-    fn as_big(&self, order: &[NodeId]) -> Result<Self, OutOfMemory> {
-        let mut made = Self {
-            root: body::new_root(self.root.pool(), order, self.heat())?,
-        };
-        made.set_pinned(self.pinned());
-        let (mut head, mut writer) = HeadMut::of(&mut made.root, order);
-        big::found(&mut head, &mut writer)?;
-        let mut done = Ok(());
-        self.each_from(0, |member, score| {
-            done = big::add(&mut head, &mut writer, score, member);
-            done.is_ok()
-        });
-        done.map(|()| made)
-    }
-
     fn set_big(
         &mut self,
         member: &[u8],
@@ -255,106 +235,56 @@ impl NumaZset {
         if !self.is_big() {
             return small::check(self.root.body());
         }
-        let (mut memory, mut count) = (0, 0);
-        self.visit_blocks(&mut |block| {
-            (memory, count) = (memory + block.size(), count + 1);
-            true
-        });
-        if (memory, count) != (self.memory(), self.blocks()) {
-            return Err(format!(
-                "{memory} bytes in {count} blocks, by the account not"
-            ));
-        }
+        sequence::check_account(self)?;
         let (head, writer) = HeadMut::of(&mut self.root, &[]);
         big::check(&head, &writer)
     }
 }
 
-/// A small root with room for `need` bytes of body and the content of another.
-fn grown(root: &Root, need: usize, order: &[NodeId]) -> Result<Root, OutOfMemory> {
-    let mut other = root.successor(order, need)?;
-    let from = root.body();
-    chunk::clear(other.body_mut(), body::SMALL);
-    chunk::append(other.body_mut(), from, 0..chunk::len(from));
-    Ok(other)
-}
+impl Sequence for NumaZset {
+    const ADVANCE: Advance = big::advance;
 
-impl Value for NumaZset {
-    fn root(&self) -> &Root {
+    fn block(&self) -> &Root {
         &self.root
     }
 
-    fn root_mut(&mut self) -> &mut Root {
+    fn block_mut(&mut self) -> &mut Root {
         &mut self.root
     }
 
-    fn memory(&self) -> usize {
-        body::account_of(&self.root).map_or(self.root.size(), blocks::memory)
+    fn of_block(root: Root) -> Self {
+        Self { root }
     }
 
-    fn weight(&self) -> usize {
-        self.memory()
+    fn entries(&self) -> u64 {
+        self.len()
     }
 
-    fn blocks(&self) -> usize {
-        body::account_of(&self.root).map_or(1, blocks::blocks)
+    fn as_big(&self, order: &[NodeId]) -> Result<Self, OutOfMemory> {
+        let mut made = Self {
+            root: body::new_root(self.root.pool(), order, self.heat())?,
+        };
+        made.set_pinned(self.pinned());
+        let (mut head, mut writer) = HeadMut::of(&mut made.root, order);
+        big::found(&mut head, &mut writer)?;
+        let mut done = Ok(());
+        self.each_from(0, |member, score| {
+            done = big::add(&mut head, &mut writer, score, member);
+            done.is_ok()
+        });
+        done.map(|()| made)
     }
 
-    fn node(&self) -> NodeId {
-        let node = self.root.node();
-        body::account_of(&self.root).map_or(node, |account| blocks::fullest(account, node))
+    fn visit(head: Head<'_>, reader: Reader<'_>, show: &mut dyn FnMut(Link) -> bool) -> bool {
+        big::visit(head, reader, show)
     }
 
-    fn relocate(&mut self, to: NodeId, budget: usize) -> Result<Step, OutOfMemory> {
-        if self.is_big() {
-            return body::relocate(&mut self.root, to, budget, big::advance);
-        }
-        if self.root.node() != to {
-            let need = chunk::need(self.root.body());
-            self.root = grown(&self.root, need, &[to])?;
-        }
-        let bytes = self.root.size();
-        Ok(Step { bytes, done: true })
+    fn spread(head: Head<'_>, reader: Reader<'_>, most: usize, show: &mut dyn FnMut(Link)) {
+        big::spread(head, reader, most, show);
     }
 
-    fn compact(&mut self, from: u64, budget: usize) -> Compacted {
-        if self.is_big() {
-            return body::compact(&mut self.root, from, budget, big::advance);
-        }
-        let mut bytes = 0;
-        if self.root.is_leaving() {
-            let (need, node) = (chunk::need(self.root.body()), self.root.node());
-            if let Ok(root) = grown(&self.root, need, &[node]) {
-                self.root = root;
-                bytes = self.root.size();
-            }
-        }
-        Compacted::whole(bytes)
-    }
-
-    fn visit_blocks(&self, visit: &mut dyn FnMut(&Block) -> bool) {
-        let goes_on = self.root.block().is_none_or(&mut *visit);
-        if goes_on && self.is_big() {
-            let (head, reader) = Head::of(&self.root);
-            big::visit(head, reader, &mut |link| reader.show(link, visit));
-        }
-    }
-
-    fn spread_blocks(&self, most: usize, visit: &mut dyn FnMut(&Block)) {
-        self.root.block().into_iter().for_each(&mut *visit);
-        if self.is_big() {
-            let (head, reader) = Head::of(&self.root);
-            big::spread(head, reader, most, &mut |link| {
-                reader.show(link, &mut |block| {
-                    visit(block);
-                    true
-                });
-            });
-        }
-    }
-
-    fn save(&self, sink: &mut dyn Sink) {
-        sink.unsigned(self.len());
+    /// Each member and the bits of its score, lowest first.
+    fn save_entries(&self, sink: &mut dyn Sink) {
         self.each_from(0, |member, score| {
             sink.bytes(member);
             sink.unsigned(score.to_bits());
@@ -362,72 +292,26 @@ impl Value for NumaZset {
         });
     }
 
-    fn empty(pool: PoolHandle, order: &[NodeId], heat: Heat) -> Result<Self, OutOfMemory> {
-        let mut root = Root::new(pool, order, BODY_MIN, heat)?;
-        chunk::clear(root.body_mut(), body::SMALL);
-        Ok(Self { root })
-    }
-
-    fn from_root(root: Root) -> Self {
-        Self { root }
-    }
-
-    fn into_raw(mut self) -> NonNull<u8> {
-        self.root.take().into_raw()
-    }
-
-    fn duplicate(&self, order: &[NodeId]) -> Result<Self, OutOfMemory> {
-        let mut made = if self.is_big() {
-            self.as_big(order)?
-        } else {
-            let need = chunk::need(self.root.body());
-            Self {
-                root: grown(&self.root, need, order)?,
-            }
-        };
-        made.set_pinned(false);
-        Ok(made)
-    }
-
-    /// The length, then each member and the bits of its score, lowest first.
-    fn load<S: Source>(
+    fn load_entry<S: Source>(
+        &mut self,
         source: &mut S,
-        heat: Heat,
+        order: &[NodeId],
         landing: &mut dyn Landing,
-    ) -> Result<Self, BadPayload> {
-        let len = source.unsigned()?;
-        if len == 0 {
-            return Err(BadPayload::OutOfBounds("length"));
+    ) -> Result<(), BadPayload> {
+        let member = source.bytes()?;
+        let score = f64::from_bits(source.unsigned()?);
+        if score.is_nan() {
+            return Err(BadPayload::OutOfBounds("score"));
         }
-        let order = landing.order(usize::try_from(len).unwrap_or(usize::MAX));
-        let pool = landing.pool();
-        let mut made = insist(landing, || Self::empty(pool, &order, heat))?;
-        for _ in 0..len {
-            let member = source.bytes()?;
-            let score = f64::from_bits(source.unsigned()?);
-            if score.is_nan() {
-                return Err(BadPayload::OutOfBounds("score"));
-            }
-            match insist(landing, || made.set(member.as_ref(), score, &order))? {
-                Scored::Added => {}
-                Scored::Changed(_) | Scored::Same => {
-                    return Err(BadPayload::OutOfBounds("member"));
-                }
-            }
+        match insist(landing, || self.set(member.as_ref(), score, order))? {
+            Scored::Added => Ok(()),
+            Scored::Changed(_) | Scored::Same => Err(BadPayload::OutOfBounds("member")),
         }
-        Ok(made)
     }
 }
 
-/// Gives every block back; the root goes by itself.
 impl Drop for NumaZset {
     fn drop(&mut self) {
-        if self.is_big() {
-            let (pool, (head, reader)) = (self.root.pool(), Head::of(&self.root));
-            big::visit(head, reader, &mut |link| {
-                blocks::release(pool, link);
-                true
-            });
-        }
+        sequence::release(self);
     }
 }

@@ -1,7 +1,7 @@
 //! Sorted sets against a sorted vector, with moves, copies, files and missing memory in between.
 
 use super::*;
-use crate::pool::{supply_blocks, Supply};
+use crate::pool::{supply_blocks, PoolHandle, Supply};
 use crate::value::codec::tests::{Item, Tape};
 use crate::value::testkit::{assert_all_home, assert_sampled, compact, hot, id, live, pool, Berth};
 use proptest::prelude::*;
