@@ -58,6 +58,7 @@ BIND, INTERLEAVE, WEIGHTED = 2 | STATIC, 3 | STATIC, 6 | STATIC
 WEIGHTS = pathlib.Path("/sys/kernel/mm/mempolicy/weighted_interleave")
 DEMOTION = "/sys/kernel/mm/numa/demotion_enabled"
 SERVER_CPU, CLIENT_CPUS = 1, (2, 3)
+PIECE = 64 << 10
 RATE = 10_000  # requests in a second of the warm-up
 SCANS = pathlib.Path("/sys/kernel/debug/sched/numa_balancing")
 LIBRARIES = pathlib.Path("/lib/all")
@@ -366,6 +367,22 @@ def index_bytes(box_, load):
     return whole - load.value_bytes
 
 
+def locked(box_, leave):
+    """Locks what was taken of the near node, or the kernel would demote it as the coldest there is,
+    and takes what that has left over. It lasts as long as the mapping that is returned."""
+    with open(box_.folder / f"hog{box_.near.id}" / "file", "r+b") as file:
+        size = os.fstat(file.fileno()).st_size
+        while box_.near.free() > leave + PIECE:
+            os.posix_fallocate(file.fileno(), size, PIECE)
+            size += PIECE
+        memory = mmap.mmap(file.fileno(), size)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    if judge.libc.mlock(ctypes.c_void_p(start), ctypes.c_size_t(size)):
+        raise OSError(ctypes.get_errno(), "mlock")
+    say(hog=size, near_left=box_.near.free(), wanted_left=leave)
+    return memory
+
+
 def maps_of(server):
     """Writable mappings as (first page, end page, name)."""
     for line in pathlib.Path(f"/proc/{server.pid}/maps").read_text().splitlines():
@@ -390,7 +407,9 @@ def run(box_, row, settings, mark):
     load = Load(box_, settings, row.get, row.put)
     budget = load.value_bytes * settings["near_percent"] // 100
     if row.tiered and not row.module:
-        box_.hog(box_.near, index_bytes(box_, load) + budget + high_watermark(box_.near.id))
+        leave = index_bytes(box_, load) + budget + high_watermark(box_.near.id)
+        box_.hog(box_.near, leave)
+        box_.locked = locked(box_, leave)
     row.before(box_)
     server = start(box_, row, budget)
     load.fill(server)
