@@ -76,8 +76,8 @@ impl Pulse {
             .set_decay_threshold_sec(config.composite.decay_threshold_sec);
     }
 
-    /// Notes one access to `value` in that database; its heat after it, which the caller writes into the value, or
-    /// nothing where it is to stay as it is.
+    /// Notes one access to `value` in that database; its heat after it, which the caller writes
+    /// into the value, or nothing where it is to stay as it is.
     #[inline]
     pub(crate) fn access<V: Value>(
         &mut self,
