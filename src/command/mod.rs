@@ -51,7 +51,10 @@ macro_rules! commands {
                 ctx.create_command::<Row>().map_err(|name| name.to_str().unwrap_or("?"))?;
                 $(
                     impl crate::redis::raw::Quick for Row {
-                        fn serve_quickly(known: crate::redis::raw::Known<'_>, args: Args<'_>) -> bool {
+                        fn serve_quickly(
+                            known: crate::redis::raw::Known<'_>,
+                            args: Args<'_>,
+                        ) -> bool {
                             crate::command::serve_quickly::<Self>(known, args, $quick)
                         }
                     }
