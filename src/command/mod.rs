@@ -17,7 +17,9 @@ mod wait;
 /// (least, most) and handler, and a second handler where a call can be served without a context.
 /// It makes `register`, which registers the rows.
 macro_rules! commands {
-    ($($name:literal, $flags:literal, $keys:expr, $words:expr, $run:path $(, $quick:path)?;)*) => {
+    ($(
+        $name:literal, $flags:literal, $keys:expr, $words:expr, $run:path $(, $quick:path)?;
+    )*) => {
         /// The names of the family.
         pub(in crate::command) const NAMES: &[&std::ffi::CStr] = &[$($name),*];
 
