@@ -80,14 +80,11 @@ pub(super) struct Bin {
     pub(super) leaving: u32,
     /// The partly used slab that a block came back to last.
     pub(super) again: u32,
-    /// The loose blocks.
-    pub(super) stack: Stack,
+    /// The loose blocks. Elsewhere, so that the address of a bin is a shift away.
+    pub(super) stack: Box<Stack>,
 }
 
-const _: () = assert!(
-    std::mem::offset_of!(Bin, stack) <= 128,
-    "two cache lines in front of the loose blocks"
-);
+const _: () = assert!(size_of::<Bin>() == 128, "two cache lines");
 const _: () = assert!(
     std::mem::offset_of!(Bin, words) <= 64,
     "the second is for the bits"
@@ -130,7 +127,7 @@ impl Bin {
             partial: NO_SLAB,
             leaving: NO_SLAB,
             again: NO_SLAB,
-            stack: Stack::EMPTY,
+            stack: Box::new(Stack::EMPTY),
         }
     }
 
