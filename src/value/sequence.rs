@@ -6,8 +6,8 @@
 //! Rejected: one generic type for both. What a list and a sorted set do with their entries has
 //! nothing in common but where these lie.
 
-use super::big::{self, Advance, Head, SMALL};
-use super::blocks::{self, Link, Reader};
+use super::big::{self, Advance, Head, HeadMut, SMALL};
+use super::blocks::{self, Link, Reader, Writer};
 use super::chunk;
 use super::codec::{BadPayload, Sink, Source};
 use super::contract::{insist, Compacted, Landing, Step, Value};
@@ -20,10 +20,20 @@ use std::ptr::NonNull;
 /// Bytes of the body of a new value.
 const BODY_MIN: usize = 48;
 
+/// Shows every block of a big value but the root, until `show` answers false.
+pub(super) type Visit = fn(Head<'_>, Reader<'_>, show: &mut dyn FnMut(Link) -> bool) -> bool;
+/// Shows about `most` blocks of a big value, evenly spread.
+pub(super) type Spread = fn(Head<'_>, Reader<'_>, most: usize, show: &mut dyn FnMut(Link));
+/// Makes the trees of a big value that has none.
+pub(super) type Found = fn(&mut HeadMut<'_>, &mut Writer<'_>) -> Result<(), OutOfMemory>;
+
 /// A list or a sorted set.
 pub(super) trait Sequence: Sized {
-    /// Goes on making a big value anew.
+    /// What the big form is made of: see the types.
+    const FOUND: Found;
     const ADVANCE: Advance;
+    const VISIT: Visit;
+    const SPREAD: Spread;
 
     /// The block that the server points to.
     fn block(&self) -> &Root;
@@ -37,17 +47,15 @@ pub(super) trait Sequence: Sized {
     /// How many entries there are.
     fn entries(&self) -> u64;
 
-    /// The same value in the big form.
+    /// Adds every entry to a big value that has none yet.
     ///
     /// # Errors
-    /// [`OutOfMemory`]: nothing was made.
-    fn as_big(&self, order: &[NodeId]) -> Result<Self, OutOfMemory>;
-
-    /// Shows every block of a big value but the root, until `show` answers false.
-    fn visit(head: Head<'_>, reader: Reader<'_>, show: &mut dyn FnMut(Link) -> bool) -> bool;
-
-    /// Shows about `most` blocks of a big value, evenly spread.
-    fn spread(head: Head<'_>, reader: Reader<'_>, most: usize, show: &mut dyn FnMut(Link));
+    /// [`OutOfMemory`]: some of them were added.
+    fn copy_entries(
+        &self,
+        head: &mut HeadMut<'_>,
+        writer: &mut Writer<'_>,
+    ) -> Result<(), OutOfMemory>;
 
     /// Writes each entry, in order.
     fn save_entries(&self, sink: &mut dyn Sink);
@@ -81,12 +89,27 @@ fn again(root: &Root, order: &[NodeId]) -> Result<Root, OutOfMemory> {
     grown(root, chunk::need(root.body()), order)
 }
 
+/// The same value in the big form.
+///
+/// # Errors
+/// [`OutOfMemory`]: nothing was made.
+pub(super) fn as_big<V: Sequence>(value: &V, order: &[NodeId]) -> Result<V, OutOfMemory> {
+    let mut root = big::new_root(value.block().pool(), order, value.heat())?;
+    root.set_pinned(value.pinned());
+    // Whatever fails from here on, its blocks go with it.
+    let mut made = V::of_block(root);
+    let (mut head, mut writer) = HeadMut::of(made.block_mut(), order);
+    (V::FOUND)(&mut head, &mut writer)?;
+    value.copy_entries(&mut head, &mut writer)?;
+    Ok(made)
+}
+
 /// Gives every block of a value that goes back; the root goes by itself.
 pub(super) fn release<V: Sequence>(value: &V) {
     let root = value.block();
     if big::is_big(root) {
         let (pool, (head, reader)) = (root.pool(), Head::of(root));
-        V::visit(head, reader, &mut |link| {
+        (V::VISIT)(head, reader, &mut |link| {
             blocks::release(pool, link);
             true
         });
@@ -168,7 +191,7 @@ impl<V: Sequence> Value for V {
         let goes_on = root.block().is_none_or(&mut *visit);
         if goes_on && big::is_big(root) {
             let (head, reader) = Head::of(root);
-            V::visit(head, reader, &mut |link| reader.show(link, visit));
+            (V::VISIT)(head, reader, &mut |link| reader.show(link, visit));
         }
     }
 
@@ -177,7 +200,7 @@ impl<V: Sequence> Value for V {
         root.block().into_iter().for_each(&mut *visit);
         if big::is_big(root) {
             let (head, reader) = Head::of(root);
-            V::spread(head, reader, most, &mut |link| {
+            (V::SPREAD)(head, reader, most, &mut |link| {
                 reader.show(link, &mut |block| {
                     visit(block);
                     true
@@ -208,7 +231,7 @@ impl<V: Sequence> Value for V {
 
     fn duplicate(&self, order: &[NodeId]) -> Result<Self, OutOfMemory> {
         let mut made = match big::is_big(self.block()) {
-            true => self.as_big(order)?,
+            true => as_big(self, order)?,
             false => V::of_block(again(self.block(), order)?),
         };
         made.set_pinned(false);

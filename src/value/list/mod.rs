@@ -19,13 +19,13 @@ mod tests;
 
 use super::big as body;
 use super::big::{Advance, Head, HeadMut};
-use super::blocks::{Link, Reader};
+use super::blocks::Writer;
 use super::chunk;
 use super::codec::{BadPayload, Sink, Source};
-use super::contract::{insist, Landing, Value};
+use super::contract::{insist, Landing};
 use super::field::put;
 use super::root::Root;
-use super::sequence::{self, grown, Sequence};
+use super::sequence::{self, grown, Found, Sequence, Spread, Visit};
 use crate::ids::NodeId;
 use crate::pool::OutOfMemory;
 
@@ -111,7 +111,7 @@ impl NumaList {
             let (mut head, mut writer) = HeadMut::of(&mut self.root, order);
             return big::insert(&mut head, &mut writer, index, bytes);
         }
-        let mut bigger = self.as_big(order)?;
+        let mut bigger = sequence::as_big(self, order)?;
         bigger.insert(index, bytes, order)?;
         *self = bigger;
         Ok(())
@@ -186,7 +186,10 @@ impl NumaList {
 }
 
 impl Sequence for NumaList {
+    const FOUND: Found = big::found;
     const ADVANCE: Advance = big::advance;
+    const VISIT: Visit = big::visit;
+    const SPREAD: Spread = big::spread;
 
     fn block(&self) -> &Root {
         &self.root
@@ -204,28 +207,18 @@ impl Sequence for NumaList {
         self.len()
     }
 
-    fn as_big(&self, order: &[NodeId]) -> Result<Self, OutOfMemory> {
-        let mut made = Self {
-            root: body::new_root(self.root.pool(), order, self.heat())?,
-        };
-        made.set_pinned(self.pinned());
-        let (mut head, mut writer) = HeadMut::of(&mut made.root, order);
-        big::found(&mut head, &mut writer)?;
+    fn copy_entries(
+        &self,
+        head: &mut HeadMut<'_>,
+        writer: &mut Writer<'_>,
+    ) -> Result<(), OutOfMemory> {
         let mut done = Ok(());
         self.each_from(0, |bytes| {
             let end = head.look().len();
-            done = big::insert(&mut head, &mut writer, end, bytes);
+            done = big::insert(head, writer, end, bytes);
             done.is_ok()
         });
-        done.map(|()| made)
-    }
-
-    fn visit(head: Head<'_>, reader: Reader<'_>, show: &mut dyn FnMut(Link) -> bool) -> bool {
-        big::visit(head, reader, show)
-    }
-
-    fn spread(head: Head<'_>, reader: Reader<'_>, most: usize, show: &mut dyn FnMut(Link)) {
-        big::spread(head, reader, most, show);
+        done
     }
 
     fn save_entries(&self, sink: &mut dyn Sink) {

@@ -21,12 +21,12 @@ mod tests;
 
 use super::big as body;
 use super::big::{Advance, Head, HeadMut};
-use super::blocks::{Link, Reader};
+use super::blocks::Writer;
 use super::chunk;
 use super::codec::{BadPayload, Sink, Source};
-use super::contract::{insist, Landing, Value};
+use super::contract::{insist, Landing};
 use super::root::Root;
-use super::sequence::{self, grown, Sequence};
+use super::sequence::{self, grown, Found, Sequence, Spread, Visit};
 use crate::ids::NodeId;
 use crate::pool::OutOfMemory;
 pub use order::Bound;
@@ -178,7 +178,7 @@ impl NumaZset {
     ) -> Result<Scored, OutOfMemory> {
         let full = chunk::len(self.root.body()) >= small::ENTRIES_MAX;
         if full || member.len() > small::MEMBER_MAX {
-            let mut bigger = self.as_big(order)?;
+            let mut bigger = sequence::as_big(self, order)?;
             let done = bigger.set_big(member, score, order)?;
             *self = bigger;
             return Ok(done);
@@ -242,7 +242,10 @@ impl NumaZset {
 }
 
 impl Sequence for NumaZset {
+    const FOUND: Found = big::found;
     const ADVANCE: Advance = big::advance;
+    const VISIT: Visit = big::visit;
+    const SPREAD: Spread = big::spread;
 
     fn block(&self) -> &Root {
         &self.root
@@ -260,27 +263,17 @@ impl Sequence for NumaZset {
         self.len()
     }
 
-    fn as_big(&self, order: &[NodeId]) -> Result<Self, OutOfMemory> {
-        let mut made = Self {
-            root: body::new_root(self.root.pool(), order, self.heat())?,
-        };
-        made.set_pinned(self.pinned());
-        let (mut head, mut writer) = HeadMut::of(&mut made.root, order);
-        big::found(&mut head, &mut writer)?;
+    fn copy_entries(
+        &self,
+        head: &mut HeadMut<'_>,
+        writer: &mut Writer<'_>,
+    ) -> Result<(), OutOfMemory> {
         let mut done = Ok(());
         self.each_from(0, |member, score| {
-            done = big::add(&mut head, &mut writer, score, member);
+            done = big::add(head, writer, score, member);
             done.is_ok()
         });
-        done.map(|()| made)
-    }
-
-    fn visit(head: Head<'_>, reader: Reader<'_>, show: &mut dyn FnMut(Link) -> bool) -> bool {
-        big::visit(head, reader, show)
-    }
-
-    fn spread(head: Head<'_>, reader: Reader<'_>, most: usize, show: &mut dyn FnMut(Link)) {
-        big::spread(head, reader, most, show);
+        done
     }
 
     /// Each member and the bits of its score, lowest first.

@@ -3,6 +3,7 @@
 use super::*;
 use crate::pool::{supply_blocks, PoolHandle, Supply};
 use crate::value::codec::tests::{Item, Tape};
+use crate::value::contract::Value;
 use crate::value::testkit::{assert_all_home, assert_sampled, compact, hot, id, live, pool, Berth};
 use proptest::prelude::*;
 use std::collections::HashMap;
