@@ -22,9 +22,11 @@ start_numa_server {} {overrides {save ""}} {
         assert_equal OK [r numa strategy disable 1]
         r numa.set late [string repeat v 500] node 1
         assert_poured 2000 [numa_pour 0 2000 "NUMA.GET late"]
-        assert {[lsearch [lmap row [r numa plan count 1000] {numa_pair $row key}] late] >= 0}
+        # A pass goes on where the walk over the keys stands, up to its end.
+        numa_wait 20 {[lsearch [lmap row [r numa plan count 1000] {numa_pair $row key}] late] >= 0} \
+            "a plan with the key"
         assert_equal 1 [numa_node_of late]
-        r numamigrate scan count 1000
+        numa_wait 20 {[numa_pair [r numamigrate scan count 1000] migrated] >= 1} "a pass to move it"
         assert_equal 0 [numa_node_of late]
     }
 }
